@@ -1,0 +1,728 @@
+"""Reverse-mode differentiation: :class:`Tensor`, :func:`primitive`, :func:`grad`, :class:`no_grad`.
+
+A :class:`Tensor` is an array that may remember the :class:`Node` that made it. A node holds one *edge* per input that
+needs a gradient: where the gradient goes, which rule computes it, and exactly the values that this rule asked for.
+
+Let y = f(x₁ … xₙ) be one operation inside a computation of L, and g = ∂L/∂y. Rule i computes ∂L/∂xᵢ from g.
+:func:`primitive` joins a forward computation to its rules, and a rule *asks by name* for what it needs::
+
+    @primitive(lambda g, y: g * y)
+    def exp(x):
+        return xp.exp(x)
+
+=================  =============================================================================================
+a rule's argument  is
+=================  =============================================================================================
+``g`` (first)      the gradient of the output, in the output's shape (a tuple where the forward returns one)
+``y``              the output
+``x``, ``w`` …     the input of that name in the forward; ``x_shape`` is its shape alone, which keeps no memory
+``r``              the residual: what a forward with ``residual=True`` returns beside its output
+``axis`` …         an argument that is no input, by its name in the forward
+=================  =============================================================================================
+
+What no rule asks for is not kept. Rules are written with operators and operations that take arrays and Tensors alike:
+an ordinary backward pass hands them arrays; with ``create_graph=True`` it hands them Tensors, so that the gradient is
+itself a recorded computation and can be differentiated again, to any order.
+
+The engine, not the rule, sums over broadcast axes, casts to the input's dtype, skips inputs that need no gradient and
+adds up the gradients of a value that is used more than once: L depends on it along every path, and the chain rule
+sums over paths.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from itertools import count
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from . import backend
+from .backend import Array, xp
+from .errors import BackendError, DtypeError, GraphError, MinigenError, ShapeError
+
+__all__ = ["Node", "Tensor", "grad", "no_grad", "primitive", "tensor"]
+
+_numbers = count()
+_recording = True
+
+
+class no_grad:
+    """``with no_grad():`` operations compute their value and record nothing."""
+
+    def __enter__(self) -> None:
+        global _recording
+        self._previous, _recording = _recording, False
+
+    def __exit__(self, *_: object) -> None:
+        global _recording
+        _recording = self._previous
+
+
+class _recorded(no_grad):
+    """The opposite, for a backward pass that is to be differentiated itself."""
+
+    def __enter__(self) -> None:
+        global _recording
+        self._previous, _recording = _recording, True
+
+
+class Node:
+    """One recorded operation.
+
+    `edges` holds (parent, index of the rule, its arguments, shape, dtype) for each input that needs a gradient; a
+    parent is the node that made the input, or the input itself where it is a leaf. `number` counts creations, so an
+    operation's number is always larger than those of its inputs. `watched` lists the version counters of leaves
+    whose values a rule will use. A backward pass sets `edges` to None to free the graph behind it.
+    """
+
+    __slots__ = ("edges", "number", "op", "outputs", "watched")
+
+
+class _Output(Node):
+    """One output of an operation that returns several: hands its gradient to the operation's node."""
+
+    __slots__ = ("index", "parent")
+
+
+class Tensor:
+    """An array and, where a gradient will be wanted, the node that computed it.
+
+    A *leaf* is a Tensor made by :func:`tensor` with ``requires_grad=True``; a backward pass adds to its ``.grad``.
+    """
+
+    __slots__ = ("_data", "_leaf", "_version", "grad", "name", "node")
+    __array_ufunc__ = None  # array * Tensor is Tensor.__rmul__, never an array of Tensors
+    _data: Array
+    grad: Tensor | None
+    node: Node | None
+    name: str | None
+
+    def __init__(self, data: Array, node: Node | None = None):
+        self._data = data
+        self.node = node
+        self._leaf = False
+        self._version = None
+        self.grad = None
+        self.name = None
+
+    # -- the array ------------------------------------------------------------------------------------------------
+    @property
+    def data(self) -> Array:
+        """The array itself, not a copy. Assigning (also ``t.data -= step``) marks the old value as out of date."""
+        return self._data
+
+    @data.setter
+    def data(self, array: Array) -> None:
+        if array.shape != self._data.shape:
+            raise ShapeError(f"data: expected shape {self._data.shape}, got {array.shape}; make a new tensor instead.")
+        self._data = array
+        self.mark_updated()
+
+    def mark_updated(self) -> None:
+        """Say that the array was changed in place: a backward pass that needs the old value will refuse."""
+        if self._version is not None:
+            self._version[0] += 1
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._leaf or self.node is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None
+
+    shape = property(lambda self: self._data.shape)
+    dtype = property(lambda self: self._data.dtype)
+    ndim = property(lambda self: self._data.ndim)
+    size = property(lambda self: self._data.size)
+    backend = property(lambda self: backend.backend_of(self._data))
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array: the same memory on the CPU, a copy from a device."""
+        return backend.to_host(self._data)
+
+    def item(self) -> float | int | bool:
+        """The one value as a Python number (waits for the device)."""
+        if self._data.size != 1:
+            raise ShapeError(f"item: expected a tensor of one element, got shape {self.shape}; use .numpy().")
+        return self._data.item()
+
+    def detach(self) -> Tensor:
+        """The same array with no history."""
+        out = Tensor(self._data)
+        out._version = self._version
+        return out
+
+    def to(self, name: str) -> Tensor:
+        """A leaf or constant on another backend ("numpy", "numba", "cupy"); gradients do not flow through a copy."""
+        if self.node is not None:
+            raise GraphError("to: this tensor was computed by recorded operations; move its leaves, or detach() it.")
+        out = Tensor(backend.to(self._data, name))
+        if self._leaf:
+            out._leaf, out._version = True, [0]
+        return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if backend.name_of(self._data) == "cupy":
+            raise BackendError("numpy: this tensor lies on a CUDA device; copy it with .numpy().")
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        if not self._data.shape:
+            raise ShapeError("len: a tensor of shape () has no length.")
+        return self._data.shape[0]
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.numpy(), precision=4, separator=", ", threshold=20, prefix="tensor(")
+        end = f", op={self.node.op.name}" if self.node else ", requires_grad=True" if self._leaf else ""
+        return f"tensor({text}, shape={self.shape}, {self.dtype}{end})"
+
+    # -- gradients ------------------------------------------------------------------------------------------------
+    def backward(self, gradient: Any = None, *, create_graph: bool = False) -> None:
+        """Add ∂L/∂leaf to ``.grad`` of every leaf that this tensor was computed from, where L = Σ self ⊙ gradient.
+
+        `gradient` (this tensor's shape) may be left out for a scalar, where it is 1. With `create_graph` the
+        gradients are recorded computations. Errors: no history, a non-scalar without `gradient`, a graph that an
+        earlier pass has freed, a value changed since the forward pass.
+        """
+        found = _propagate([self], [gradient], None, create_graph)
+        for leaf, (g, owned) in found.items():
+            if leaf.grad is not None:
+                leaf.grad = leaf.grad + g if create_graph else Tensor(_array(leaf.grad._data + g))
+            elif create_graph:
+                leaf.grad = g
+            else:
+                leaf.grad = Tensor(_array(g if owned else g.copy()))
+
+
+def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None) -> Tensor:
+    """A Tensor from an array, a number or nested lists, on the current backend.
+
+    Arrays keep their dtype and are not copied; Python floats become float32. With `requires_grad` it is a leaf (its
+    dtype must be real floating point). `name` is used in messages.
+    """
+    if isinstance(data, Tensor):
+        data = data._data
+    out = Tensor(backend.asarray(data, dtype))
+    out.name = name
+    if requires_grad:
+        if out._data.dtype.kind not in "fc":
+            raise DtypeError(
+                f"tensor: requires_grad needs a floating-point dtype, got {out._data.dtype}; pass dtype='float32'."
+            )
+        out._leaf, out._version = True, [0]
+    return out
+
+
+# -- operations -------------------------------------------------------------------------------------------------------
+
+
+class Rule:
+    """A gradient rule and where its arguments come from, worked out once from their names."""
+
+    __slots__ = ("collect", "function", "reads", "sources")
+
+    def __init__(self, function: Callable, op: Primitive):
+        self.function = function
+        names = list(inspect.signature(function).parameters)
+        if not names or names[0] != "g":
+            raise TypeError(f"{op.name}: the first argument of a gradient rule must be g, got {names}")
+        self.sources = [op.source(name) for name in names[1:]]
+        self.reads = {index for kind, index in self.sources if kind == "x"}
+        positions = [0 if kind == "y" else index + 1 for kind, index in self.sources if kind in "yx"]
+        if len(positions) == len(self.sources) and not op.variadic:  # the usual case: only outputs and inputs
+            if len(positions) > 1:
+                pick = itemgetter(*positions)
+                self.collect = lambda values, attributes: pick(values)
+            elif positions:
+                only = positions[0]
+                self.collect = lambda values, attributes: (values[only],)
+            else:
+                self.collect = lambda values, attributes: ()
+        else:
+            self.collect = lambda values, attributes: tuple(op.fetch(s, values, attributes) for s in self.sources)
+
+
+class Primitive:
+    """A forward computation on arrays and its gradient rules."""
+
+    def __init__(self, forward: Callable, rules: Sequence[Callable | None], joint: Callable | None,
+                 composed: Callable | None, residual: bool):  # fmt: skip
+        self.name = forward.__name__.strip("_")
+        self.forward, self.composed, self.residual = forward, composed, residual
+        parameters = list(inspect.signature(forward).parameters.values())
+        self.variadic = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
+        arity = 0 if self.variadic else (len(rules) or self._leading(parameters, joint))
+        self.arity = arity
+        self.inputs = [p.name for p in parameters[:arity]] if not self.variadic else []
+        self.many = parameters[0].name if self.variadic else None
+        self.attributes = [p.name for p in parameters[arity:] if p.kind is not p.VAR_POSITIONAL]
+        self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        self.joint = Rule(joint, self) if joint else None
+        self.rules = [Rule(rule, self) if rule else None for rule in rules]
+        if composed and not self.joint.reads >= set(range(arity)):
+            raise TypeError(f"{self.name}: an operation with a composed twin must keep all its inputs")
+
+    @staticmethod
+    def _leading(parameters: list, joint: Callable) -> int:
+        """With a joint rule, the inputs are the leading arguments without a keyword-only marker."""
+        return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+
+    def source(self, name: str) -> tuple[str, Any]:
+        """(kind, index or name) of a rule's argument: y output, x input, s shape, r residual, a attribute."""
+        if name == "y":
+            return "y", 0
+        if name == "r" and self.residual:
+            return "r", 0
+        if name == "needs":
+            return "n", 0
+        if self.variadic and name in (self.many, f"{self.many}_shape"):
+            return ("X", 0) if name == self.many else ("S", 0)
+        if name in self.inputs:
+            return "x", self.inputs.index(name)
+        if name.endswith("_shape") and name[:-6] in self.inputs:
+            return "s", self.inputs.index(name[:-6])
+        if name in self.attributes:
+            return "a", name
+        raise TypeError(f"{self.name}: a gradient rule asks for {name!r}, which is neither input nor argument")
+
+    def fetch(self, source: tuple[str, Any], values: tuple, attributes: dict) -> Any:
+        kind, index = source
+        if kind == "x":
+            return values[index + 1]
+        if kind == "s":
+            return xp.shape(values[index + 1])
+        if kind == "a":
+            return attributes[index] if index in attributes else self.defaults[index]
+        if kind == "y":
+            return values[0]
+        if kind == "r":
+            return values[-1]
+        if kind == "n":
+            return values[-1 - self.residual]
+        inputs = values[1 : len(values) - self.residual - 1]
+        return inputs if kind == "X" else tuple(map(xp.shape, inputs))
+
+    def bind(self, inputs: tuple, attributes: dict) -> tuple[tuple, dict]:
+        """Sort a call's arguments into inputs (by position) and attributes (by name)."""
+        if not self.variadic:
+            if len(inputs) > self.arity:
+                extra = inputs[self.arity :]
+                if len(extra) > len(self.attributes):
+                    total = self.arity + len(self.attributes)
+                    raise TypeError(f"{self.name}: expected at most {total} arguments, got {len(inputs)}")
+                attributes = {**dict(zip(self.attributes, extra, strict=False)), **attributes}
+                inputs = inputs[: self.arity]
+            elif len(inputs) < self.arity or any(name in attributes for name in self.inputs):
+                attributes = dict(attributes)
+                rest = self.inputs[len(inputs) :]
+                missing = [n for n in rest if n not in attributes and n not in self.defaults]
+                if missing:
+                    raise TypeError(f"{self.name}: missing argument {missing[0]!r}")
+                inputs += tuple(attributes.pop(n) if n in attributes else self.defaults[n] for n in rest)
+        return inputs, {k: v._data if isinstance(v, Tensor) else v for k, v in attributes.items()}
+
+    def explain(self, error: Exception, arrays: Sequence) -> MinigenError:
+        """Turn an array library's complaint into one that names the operation and what came."""
+        kinds = {backend.name_of(a) for a in arrays if backend.is_array(a)}
+        came = ", ".join(f"{a.dtype}{list(a.shape)}" if backend.is_array(a) else repr(a) for a in arrays)
+        if len(kinds) > 1:
+            return BackendError(
+                f"{self.name}: got arrays of both {' and '.join(sorted(kinds))} ({came}); move one with .to(...)."
+            )
+        kind = DtypeError if isinstance(error, TypeError) else ShapeError
+        return kind(f"{self.name}: cannot be applied to ({came}): {' '.join(str(error).split())}.")
+
+
+def primitive(*rules: Callable | None, joint: Callable | None = None, composed: Callable | None = None,
+              residual: bool = False) -> Callable:  # fmt: skip
+    """Make a differentiable operation of a forward computation on arrays.
+
+    rules: one per input, in the order of the forward's leading arguments; None where there is no derivative.
+    joint: instead of `rules`, one rule that returns the gradients of all inputs (it may ask for `needs`, a tuple of
+        bools, and return None where nothing is needed). Everything after a ``*`` in the forward is no input.
+    composed: the same function written with differentiable operations, used in place of a joint rule on arrays when
+        the gradient is itself to be differentiated.
+    residual: the forward returns (output, residual); rules ask for ``r``.
+
+    Called with arrays only, the operation is just its forward.
+    """
+
+    def decorate(forward: Callable) -> Callable:
+        op = Primitive(forward, rules, joint, composed, residual)
+        arity, variadic, names = op.arity, op.variadic, frozenset(op.inputs)
+        op_rules, op_joint = op.rules, op.joint
+
+        def apply(*inputs, **attributes):
+            if attributes or (len(inputs) != arity and not variadic):
+                inputs, attributes = op.bind(inputs, attributes)
+            arrays, tracked, watched, traced = [], [], None, False
+            for i, a in enumerate(inputs):
+                if isinstance(a, Tensor):
+                    traced = True
+                    arrays.append(a._data)
+                    parent = a.node or (a if a._leaf else None)
+                    if parent is not None:
+                        tracked.append((i, parent))
+                    if a._version is not None:
+                        watched = [*(watched or ()), (i, a)]
+                else:
+                    arrays.append(a)
+            try:
+                y = forward(*arrays, **attributes)
+            except MinigenError:
+                raise
+            except (ValueError, TypeError, IndexError) as error:
+                raise op.explain(error, arrays) from error
+            rest = ()
+            if residual:
+                y, *rest = y
+            if not traced:
+                return y
+            if type(y) is tuple:
+                return _several(op, y, arrays, rest, tracked, watched, attributes)
+            out = Tensor(_array(y))
+            if watched is not None and y.base is not None:
+                out._version = _shared_version(y, watched)
+            if tracked and _recording:
+                out.node = _record(op, y, arrays, rest, tracked, watched, attributes)
+            return out
+
+        def _record(op, y, arrays, rest, tracked, watched, attributes):
+            node = Node()
+            node.op = op
+            node.number = next(_numbers)
+            node.watched = watched and _watch(op, watched, tracked)
+            if op_joint is None:
+                values = (y, *arrays, *rest)
+                node.edges = [
+                    (parent, i, rule.collect(values, attributes), arrays[i].shape, arrays[i].dtype)
+                    for i, parent in tracked
+                    if (rule := op_rules[i]) is not None
+                ]
+                if not node.edges:
+                    return None
+            else:
+                needs = [False] * len(arrays)
+                for i, _ in tracked:
+                    needs[i] = True
+                values = (y, *arrays, tuple(needs), *rest)
+                args = op_joint.collect(values, attributes)
+                node.edges = [(parent, i, args, arrays[i].shape, arrays[i].dtype) for i, parent in tracked]
+            return node
+
+        def _several(op, ys, arrays, rest, tracked, watched, attributes):
+            ys = tuple(map(_array, ys))
+            outs = tuple(map(Tensor, ys))
+            for out in outs:
+                if watched is not None and out._data.base is not None:
+                    out._version = _shared_version(out._data, watched)
+            if tracked and _recording:
+                node = _record(op, ys, arrays, rest, tracked, watched, attributes)
+                node.outputs = tuple((y.shape, y.dtype) for y in ys)
+                for i, out in enumerate(outs):
+                    if out._data.dtype.kind in "fc":
+                        out.node = _output(node, i)
+            return outs
+
+        for attribute in ("__name__", "__qualname__", "__doc__", "__module__", "__wrapped__"):
+            setattr(apply, attribute, getattr(forward, attribute, forward))
+        apply.primitive = op
+        return apply
+
+    return decorate
+
+
+def _array(y: Any) -> Array:
+    """NumPy returns numbers, not arrays, where a result has shape (): make them arrays."""
+    return xp.asarray(y) if isinstance(y, np.generic) else y
+
+
+def _output(node: Node, index: int) -> _Output:
+    out = _Output()
+    out.op, out.number, out.parent, out.index, out.edges = node.op, next(_numbers), node, index, ()
+    return out
+
+
+def _shared_version(y: Array, watched: list) -> list | None:
+    """A view of a leaf's memory shares the leaf's version counter."""
+    for _, a in watched:
+        if y.base is a._data or y.base is a._data.base is not None:
+            return a._version
+    return None
+
+
+def _watch(op: Primitive, watched: list, tracked: list) -> list:
+    """(input name, tensor name, counter, count) for the versioned inputs whose values a rule has kept."""
+    if op.joint is not None:
+        kept = op.joint.reads
+    else:
+        kept = set().union(*(op.rules[i].reads for i, _ in tracked if op.rules[i] is not None))
+    return [
+        (op.inputs[i] if not op.variadic else f"{op.many}[{i}]", a.name, a._version, a._version[0])
+        for i, a in watched
+        if i in kept or op.variadic
+    ]
+
+
+@primitive(lambda g: g)
+def _alias(x):
+    """y = x, under a node of its own."""
+    return x
+
+
+# -- the backward pass ------------------------------------------------------------------------------------------------
+
+
+def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor], grad_outputs: Any = None,
+         create_graph: bool = False) -> Any:  # fmt: skip
+    """∂L/∂input for each of `inputs`, where L = Σ_k Σ outputs_k ⊙ grad_outputs_k.
+
+    `inputs` may be leaves or intermediate results; `.grad` is left alone, and only the paths that lead to them are
+    computed. `grad_outputs` may be left out for scalar outputs. An input that the outputs do not depend on gets
+    zeros. Returns one Tensor for one input, a list for a list. With `create_graph` the results can be differentiated
+    again. Errors: as :meth:`Tensor.backward`, and an input that does not require a gradient.
+    """
+    single = isinstance(inputs, Tensor)
+    wanted = [inputs] if single else list(inputs)
+    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    cotangents = [grad_outputs] if isinstance(outputs, Tensor) else list(grad_outputs or [None] * len(outs))
+    if len(cotangents) != len(outs):
+        raise ShapeError(f"grad: expected {len(outs)} grad_outputs, one per output, got {len(cotangents)}.")
+    keys = [t.node or t for t in wanted]
+    for i, t in enumerate(wanted):
+        if not t.requires_grad:
+            raise GraphError(f"grad: input {i} does not require a gradient; make it with requires_grad=True.")
+    found = _propagate(outs, cotangents, set(keys), create_graph)
+    results, given = [], set()
+    for key, t in zip(keys, wanted, strict=True):
+        if key not in found:
+            g, owned = xp.zeros_like(t._data), True
+        else:
+            g, owned = found[key]
+        if not isinstance(g, Tensor):
+            g = Tensor(_array(g if owned and key not in given else g.copy()))
+        given.add(key)
+        results.append(g)
+    return results[0] if single else results
+
+
+def _propagate(outputs: list[Tensor], cotangents: list, wanted: set | None, create_graph: bool) -> dict:
+    """The backward pass: walk the nodes from the latest to the earliest, each once, when its gradient is complete.
+
+    Returns {leaf or wanted node: (gradient, whether this pass alone holds its array)}.
+    """
+    pending: dict[Any, Any] = {}  # node or leaf -> the sum of the gradients that have arrived
+    owned: set = set()  # the keys whose sum is an array that this pass made, and may add into
+    heap: list[tuple[int, Node]] = []
+    found: dict[Any, Any] = {}
+
+    for out, cotangent in zip(outputs, cotangents, strict=True):
+        if not out.requires_grad:
+            raise GraphError(
+                "backward: this tensor has no history; compute it from leaves with requires_grad=True, "
+                "outside no_grad and without detach()."
+            )
+        key, g = out.node or out, _cotangent(out, cotangent, create_graph)
+        if key in pending:
+            pending[key] = pending[key] + g
+        else:
+            pending[key] = g
+            if key is out.node:
+                heappush(heap, (-key.number, key))
+    leads = None if wanted is None else _leading_to(wanted, [node for _, node in heap])
+    useful = None if wanted is None else leads | wanted
+
+    with _recorded() if create_graph else no_grad():
+        while heap:
+            node = heappop(heap)[1]
+            g = pending.pop(node)
+            if wanted is not None and node in wanted:
+                found[node] = (g, node in owned)
+                if node not in leads:
+                    continue
+            if type(node) is _Output:
+                parent = node.parent
+                if parent not in pending:
+                    pending[parent] = [None] * len(parent.outputs)
+                    heappush(heap, (-parent.number, parent))
+                pending[parent][node.index] = g
+                continue
+            if node.edges is None:
+                raise _freed(node)
+            if node.watched:
+                _check_versions(node)
+            op = node.op
+            if create_graph or op.joint is not None:
+                arrivals = _all_gradients(node, g, create_graph)
+            else:
+                arrivals = None
+            for edge in node.edges:
+                parent, i, args, shape, dtype = edge
+                if useful is not None and parent not in useful:
+                    continue
+                r = op.rules[i].function(g, *args) if arrivals is None else arrivals[i]
+                if r is None:
+                    continue
+                if r.shape != shape:
+                    r = _unbroadcast(r, shape, op)
+                if r.dtype is not dtype and r.dtype != dtype:
+                    r = r.astype(dtype)
+                held = pending.get(parent)
+                if held is None:
+                    pending[parent] = r
+                    if type(parent) is Tensor:
+                        if not create_graph and _is_fresh(r, g, args):
+                            owned.add(parent)
+                    else:
+                        heappush(heap, (-parent.number, parent))
+                elif create_graph or parent not in owned:
+                    pending[parent] = held + r
+                    owned.add(parent)
+                else:
+                    held += r
+                    pending[parent] = held  # numbers of shape () are not changed in place
+            if not create_graph:
+                node.edges = None
+    for leaf, g in pending.items():
+        if wanted is None or leaf in wanted:
+            found[leaf] = (g, leaf in owned)
+    return found
+
+
+def _all_gradients(node: Node, g: Any, create_graph: bool) -> Any:
+    """The gradients of a node's inputs, by index, from a joint rule or with Tensors for arguments."""
+    op = node.op
+    if type(g) is list:
+        like = next(a for a in g if a is not None)
+        g = tuple(_zeros(shape, dtype, like) if a is None else a
+                  for a, (shape, dtype) in zip(g, node.outputs, strict=True))  # fmt: skip
+    if not create_graph:
+        return op.joint.function(g, *node.edges[0][2])
+    parents = {i: parent for parent, i, *_ in node.edges}
+
+    def rewrap(source: tuple, value: Any) -> Any:
+        """A kept value as the Tensor that it was, on the same node."""
+        kind, index = source
+        if kind == "y":
+            if type(value) is tuple:
+                return tuple(Tensor(v, _output(node, k)) for k, v in enumerate(value))
+            return Tensor(value, node)
+        if kind == "x":
+            parent = parents.get(index)
+            return value if parent is None else parent if type(parent) is Tensor else Tensor(value, parent)
+        if kind == "X":
+            return tuple(rewrap(("x", k), v) for k, v in enumerate(value))
+        return value
+
+    if op.joint is None:
+        return {
+            i: op.rules[i].function(g, *map(rewrap, op.rules[i].sources, args)) for _, i, args, _, _ in node.edges
+        }
+    args = tuple(map(rewrap, op.joint.sources, node.edges[0][2]))
+    if op.composed is None:
+        return op.joint.function(g, *args)
+    kept = dict(zip(op.joint.sources, args, strict=True))
+    inputs = [kept["x", i] for i in range(op.arity)]
+    for i in parents:
+        inputs[i] = _alias(inputs[i])  # so that ∂/∂xᵢ stops here, also where one input was computed from another
+    outputs = op.composed(*inputs, **{name: value for (kind, name), value in kept.items() if kind == "a"})
+    return dict(zip(parents, grad(outputs, [inputs[i] for i in parents], g, create_graph=True), strict=True))
+
+
+def _is_fresh(r: Array, g: Array, args: tuple) -> bool:
+    """Did the rule make this array itself? Then it may become a gradient without a copy."""
+    return r is not g and r.base is None and type(g) is not list and all(r is not a for a in args)
+
+
+def _zeros(shape: tuple, dtype: Any, like: Any) -> Any:
+    if isinstance(like, Tensor):
+        return Tensor(_zeros(shape, dtype, like._data))
+    return xp.zeros(shape, dtype, like=like)
+
+
+def _cotangent(out: Tensor, cotangent: Any, create_graph: bool) -> Any:
+    """∂L/∂out to start from, checked: a Tensor with `create_graph`, else an array."""
+    if cotangent is None:
+        if out._data.size != 1:
+            raise GraphError(
+                f"backward: expected a scalar, got shape {out.shape}; reduce it with sum() or mean(), "
+                "or pass a gradient of that shape."
+            )
+        cotangent = Tensor(xp.ones_like(out._data))
+    elif not isinstance(cotangent, Tensor):
+        cotangent = tensor(cotangent)
+    if cotangent.shape != out.shape:
+        raise ShapeError(f"backward: the gradient must have the output's shape {out.shape}, got {cotangent.shape}.")
+    if backend.name_of(cotangent._data) != backend.name_of(out._data):
+        raise BackendError("backward: the gradient and the output lie on different devices; move one with .to(...).")
+    if create_graph:
+        return cotangent
+    return cotangent._data if cotangent.dtype == out.dtype else cotangent._data.astype(out.dtype)
+
+
+def _parents(node: Node) -> list:
+    if type(node) is _Output:
+        return [node.parent]
+    if node.edges is None:
+        raise _freed(node)
+    return [edge[0] for edge in node.edges]
+
+
+def _leading_to(wanted: set, roots: list[Node]) -> set:
+    """The nodes, at or before the roots, that have something wanted before them."""
+    seen, stack = set(roots), list(roots)
+    while stack:
+        for parent in _parents(stack.pop()):
+            if type(parent) is not Tensor and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    leads: set = set()
+    for node in sorted(seen, key=lambda node: node.number):
+        if any(parent in leads or parent in wanted for parent in _parents(node)):
+            leads.add(node)
+    return leads
+
+
+def _unbroadcast(r: Any, shape: tuple, op: Primitive) -> Any:
+    """Sum `r` over the axes along which an input of this shape was repeated."""
+    extra = r.ndim - len(shape)
+    repeated = tuple(i for i, n in enumerate(shape, extra) if n == 1 and r.shape[i] != 1)
+    r = r.sum(axis=(*range(extra), *repeated), keepdims=True)
+    if r.shape[max(extra, 0) :] != shape:
+        raise ShapeError(f"{op.name}: its gradient rule gave shape {r.shape} for an input of shape {shape}.")
+    return r.reshape(shape)
+
+
+def _freed(node: Node) -> GraphError:
+    return GraphError(
+        f"backward: the graph at {node.op.name!r} was freed by an earlier backward pass; compute the output again, "
+        "or let the earlier pass keep it with create_graph=True."
+    )
+
+
+def _check_versions(node: Node) -> None:
+    for argument, name, version, number in node.watched:
+        if version[0] != number:
+            raise GraphError(
+                f"backward: {node.op.name!r} needs the value that its argument {argument!r} ({name or 'a leaf'}) had "
+                "in the forward pass, but it was updated in place since; call backward before the update."
+            )
