@@ -1,0 +1,5 @@
+"""The kernels in plain array code: the documentation of what they compute and the oracle for their faster twins."""
+
+from types import ModuleType
+
+FAMILIES: list[ModuleType] = []
