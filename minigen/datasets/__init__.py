@@ -3,15 +3,15 @@
 Everything here is NumPy on the host.
 """
 
-from minigen.datasets.batches import Batches
-from minigen.datasets.bundled import load_digits
-from minigen.datasets.catalog import available, load
-from minigen.datasets.folder import load_folder
-from minigen.datasets.idx import read_idx, write_idx
-from minigen.datasets.images import ImageSet
-from minigen.datasets.pixels import from_signed, from_unit, to_signed, to_unit
-from minigen.datasets.remote import download
-from minigen.datasets.synthetic import mixture_1d, ring_of_gaussians, two_moons
+from .batches import Batches
+from .bundled import load_digits
+from .catalog import available, load
+from .folder import load_folder
+from .idx import read_idx, write_idx
+from .images import ImageSet
+from .pixels import from_signed, from_unit, to_signed, to_unit
+from .remote import download
+from .synthetic import mixture_1d, ring_of_gaussians, two_moons
 
 __all__ = [
     "Batches",

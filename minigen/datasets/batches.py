@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.errors import ConfigError, DataError, DtypeError
+from ..errors import ConfigError, DataError, DtypeError
 
 
 class Batches:

@@ -3,9 +3,9 @@
 import importlib.util
 from pathlib import Path
 
-from minigen.datasets.folder import Split, check_split, load_pair
-from minigen.datasets.images import ImageSet
-from minigen.errors import DataError
+from ..errors import DataError
+from .folder import Split, check_split, load_pair
+from .images import ImageSet
 
 NAME = "digits"
 CLASSES = tuple("0123456789")

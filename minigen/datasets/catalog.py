@@ -4,10 +4,10 @@ import difflib
 import os
 from pathlib import Path
 
-from minigen.datasets import bundled, remote
-from minigen.datasets.folder import Split, check_split, has_split, load_folder
-from minigen.datasets.images import ImageSet
-from minigen.errors import DataError
+from ..errors import DataError
+from . import bundled, remote
+from .folder import Split, check_split, has_split, load_folder
+from .images import ImageSet
 
 
 def available() -> dict[str, str]:

@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from minigen.datasets.idx import read_idx
-from minigen.datasets.images import ImageSet
-from minigen.errors import ConfigError, DataError
+from ..errors import ConfigError, DataError
+from .idx import read_idx
+from .images import ImageSet
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from minigen.errors import DataError, DtypeError
+from ..errors import DataError, DtypeError
 
 DTYPES = {
     0x08: np.dtype(">u1"),

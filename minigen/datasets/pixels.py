@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigen.errors import DtypeError, NonFiniteError, ShapeError
+from ..errors import DtypeError, NonFiniteError, ShapeError
 
 
 def to_unit(images: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:

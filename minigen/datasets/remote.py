@@ -5,8 +5,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from minigen.datasets.folder import Split, check_split
-from minigen.errors import DataError
+from ..errors import DataError
+from .folder import Split, check_split
 
 
 @dataclass(frozen=True)

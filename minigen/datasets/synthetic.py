@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minigen.errors import ConfigError, DtypeError
+from ..errors import ConfigError, DtypeError
 
 
 def ring_of_gaussians(
