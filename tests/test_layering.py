@@ -29,7 +29,7 @@ def test_no_import_goes_up():
 MODULES = (
     "__init__ __main__ train sample optim gradcheck tensor backend errors training/__init__ training/loop "
     "models/__init__ models/gan viz/__init__ nn/__init__ losses/__init__ losses/gan ops/__init__ ops/shape "
-    "kernels/__init__ kernels/cuda datasets/__init__ metrics/__init__"
+    "kernels/__init__ kernels/cuda datasets/__init__"
 ).split()
 
 VIOLATIONS = {
@@ -44,7 +44,7 @@ VIOLATIONS = {
     "a kernel on the tape": ("kernels/cuda", "import minigen.tensor", "kernels turn"),
     "cupy elsewhere": ("kernels/cuda", "import cupy", "cupy"),
     "cupyx elsewhere": ("ops/shape", "def f():\n    from cupyx import scatter_add", "cupy"),
-    "metrics in datasets": ("datasets/__init__", "import minigen.metrics", "data needs"),
+    "tensors in datasets": ("datasets/__init__", "import minigen.tensor", "floors"),
 }
 
 
