@@ -2,4 +2,6 @@
 
 from types import ModuleType
 
-FAMILIES: list[ModuleType] = []
+from . import optimizer
+
+FAMILIES: list[ModuleType] = [optimizer]
