@@ -13,7 +13,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import stats
@@ -36,6 +36,7 @@ def one_sentence(error):
 IDX_DTYPES = [np.uint8, np.int8, np.int16, np.int32, np.float32, np.float64]
 
 
+@settings(deadline=None)
 @given(
     array=st.sampled_from(IDX_DTYPES).flatmap(
         lambda dtype: arrays(
@@ -161,6 +162,7 @@ def test_read_idx_names_what_is_no_file(tmp_path):
         assert one_sentence(error).startswith(f"{path}: ")
 
 
+@settings(deadline=None)
 @given(cut=st.integers(0, len(PACKED) - 1), flip=st.integers(0, len(PACKED) - 1), change=st.integers(1, 255))
 def test_a_damaged_gzip_never_escapes_as_another_error(tmp_path_factory, cut, flip, change):
     path = tmp_path_factory.mktemp("damaged") / "file.gz"
@@ -589,6 +591,7 @@ BIT_GENERATORS = [np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.ra
 SIZES = st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n)))
 
 
+@settings(deadline=None)
 @given(sizes=SIZES, seed=st.integers(0, 2**32))
 def test_every_epoch_is_a_permutation(sizes, seed):
     n, batch_size = sizes
@@ -606,6 +609,7 @@ def test_every_epoch_is_a_permutation(sizes, seed):
             batch[:] = -1  # the caller's own
 
 
+@settings(deadline=None)
 @given(
     sizes=SIZES,
     before=st.integers(0, 40),

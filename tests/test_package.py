@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 import minigen
-from minigen.datasets.bundled import data_folder
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def data_files():
+    return [file for file in (ROOT / "data").rglob("*") if file.is_file() and "__pycache__" not in file.parts]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def installed(wheel, tmp_path_factory):
 def test_the_wheel_holds_every_module_and_every_data_file(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(file.relative_to(ROOT)) for file in (ROOT / "minigen").rglob("*.py")}
-    data = {f"minigen_data/{file.name}" for file in (ROOT / "data").iterdir() if file.is_file()}
+    data = {f"minigen_data/{file.relative_to(ROOT / 'data')}" for file in data_files()}
     assert modules | data | {"minigen/py.typed"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"minigen", "minigen_data"}
 
@@ -81,7 +84,9 @@ def test_an_installed_minigen_has_its_digits(installed, tmp_path):
 
 def test_the_notice_names_every_data_file_with_its_sha256():
     listed = dict(
-        re.findall(r"^\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|$", (data_folder() / "README.md").read_text("utf-8"), re.M)
+        re.findall(r"^\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|$", (ROOT / "data" / "README.md").read_text("utf-8"), re.M)
     )
-    files = [file for file in data_folder().iterdir() if file.is_file() and file.suffix not in (".md", ".py")]
-    assert listed == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    files = [file for file in data_files() if file.suffix not in (".md", ".py")]
+    assert listed == {
+        str(file.relative_to(ROOT / "data")): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
+    }
