@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from . import optimizer
+from . import convolution, optimizer
 
-FAMILIES: list[ModuleType] = [optimizer]
+FAMILIES: list[ModuleType] = [convolution, optimizer]

@@ -1,0 +1,172 @@
+"""Convolution and pooling: two-dimensional, without bias, geometry already checked and spelled out.
+
+Letters: x (N, C, H, W), weight w (Cₒ, C/G, kh, kw), y (N, Cₒ, Hₒ, Wₒ); stride s = (sh, sw), dilation d = (dh, dw),
+padding p = ((top, bottom), (left, right)), G groups. A *tap* is one position (k, l) of the kernel.
+
+The three convolutions are one bilinear triple: ⟨conv2d(x, w), y⟩ = ⟨x, conv_transpose2d(y, w)⟩ =
+⟨w, conv2d_weight_grad(x, y)⟩. Shapes are (N, C, H, W) throughout, but results are stored with the channels last (a
+transposed view), because then a row of the kernel's window is one contiguous run of memory.
+"""
+
+from __future__ import annotations
+
+from ...backend import xp
+
+__all__ = [
+    "conv2d", "conv2d_weight_grad", "conv_transpose2d", "max_pool2d", "window_pick", "window_place", "window_spread",
+    "window_sum",
+]  # fmt: skip
+
+
+def conv2d(x, w, stride, padding, dilation, groups):
+    """y[n, o, i, j] = Σ_{c,k,l} x̄[n, c, i sh + k dh, j sw + l dw] w[o, c, k, l], x̄ being x with its padding
+
+    One matrix product: each row of `columns` is what the kernel sees at one position.
+    """
+    columns, (n, ho, wo) = _columns(x, w.shape[2:], stride, padding, dilation, groups)
+    y = columns @ _matrix(w, groups).swapaxes(1, 2)  # (G, N Hₒ Wₒ, Cₒ/G)
+    return _ungrouped(y, n, ho, wo)
+
+
+def conv_transpose2d(y, w, size, stride, padding, dilation, groups):
+    """x̄[n, c, i sh + k dh, j sw + l dw] += Σ_o y[n, o, i, j] w[o, c, k, l]; x of the given `size` is x̄ less its padding
+
+    Each value of y paints the kernel into the output; here tap after tap, all positions at once.
+    """
+    n, _, ho, wo = y.shape
+    (kh, kw), channels = w.shape[2:], w.shape[1] * groups
+    painted = _grouped(y, groups) @ _matrix(w, groups)  # (G, N Hₒ Wₒ, kh kw C/G)
+    painted = painted.reshape(groups, n, ho, wo, kh, kw, w.shape[1])
+    (top, bottom), (left, right) = padding
+    x = _zeros((n, channels, size[0] + top + bottom, size[1] + left + right), painted)
+    for k in range(kh):
+        for l in range(kw):
+            tap = painted[:, :, :, :, k, l].transpose(1, 0, 4, 2, 3).reshape(n, channels, ho, wo)
+            _seen(x, k, l, (ho, wo), stride, dilation)[...] += tap
+    return x[:, :, top : top + size[0], left : left + size[1]]
+
+
+def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
+    """w[o, c, k, l] = Σ_{n,i,j} x̄[n, c, i sh + k dh, j sw + l dw] y[n, o, i, j]"""
+    columns, _ = _columns(x, kernel, stride, padding, dilation, groups)
+    w = _grouped(y, groups).swapaxes(1, 2) @ columns  # (G, Cₒ/G, kh kw C/G)
+    w = w.reshape(y.shape[1], *kernel, x.shape[1] // groups)
+    return xp.ascontiguousarray(w.transpose(0, 3, 1, 2))
+
+
+def max_pool2d(x, kernel, stride, padding):
+    """y = the largest value in each window; index = which tap it was (the first of equals; a NaN counts as largest)"""
+    lowest = -xp.inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
+    x = _padded(x, padding, lowest)
+    out = _positions(x, kernel, stride, (1, 1))
+    y = _seen(x, 0, 0, out, stride).copy()
+    index = xp.zeros(y.shape, xp.int32, like=y)
+    for tap in range(1, kernel[0] * kernel[1]):
+        value = _seen(x, *divmod(tap, kernel[1]), out, stride)
+        larger = (value > y) | (value != value)
+        y = xp.where(larger, value, y)
+        index = xp.where(larger, xp.int32(tap), index)
+    return y, index
+
+
+def window_pick(x, index, kernel, stride, padding):
+    """y[n, c, i, j] = the value of x̄ at tap index[n, c, i, j] of window (i, j)"""
+    x = _padded(x, padding)
+    y = xp.zeros(index.shape, x.dtype, like=x)
+    for tap in range(kernel[0] * kernel[1]):
+        y = xp.where(index == tap, _seen(x, *divmod(tap, kernel[1]), index.shape[2:], stride), y)
+    return y
+
+
+def window_place(y, index, size, kernel, stride, padding):
+    """x̄ += y[n, c, i, j] at tap index[n, c, i, j] of window (i, j): the transpose of `window_pick`"""
+    (top, bottom), (left, right) = padding
+    x = _zeros((*y.shape[:2], size[0] + top + bottom, size[1] + left + right), y)
+    for tap in range(kernel[0] * kernel[1]):
+        _seen(x, *divmod(tap, kernel[1]), y.shape[2:], stride)[...] += xp.where(index == tap, y, 0)
+    return x[:, :, top : top + size[0], left : left + size[1]]
+
+
+def window_sum(x, kernel, stride, padding):
+    """y[n, c, i, j] = the sum of x̄ over window (i, j)"""
+    x = _padded(x, padding)
+    out = _positions(x, kernel, stride, (1, 1))
+    y = _zeros((*x.shape[:2], *out), x)
+    for tap in range(kernel[0] * kernel[1]):
+        y += _seen(x, *divmod(tap, kernel[1]), out, stride)
+    return y
+
+
+def window_spread(y, size, kernel, stride, padding):
+    """x̄ += y[n, c, i, j] at every tap of window (i, j): the transpose of `window_sum`"""
+    (top, bottom), (left, right) = padding
+    x = _zeros((*y.shape[:2], size[0] + top + bottom, size[1] + left + right), y)
+    for tap in range(kernel[0] * kernel[1]):
+        _seen(x, *divmod(tap, kernel[1]), y.shape[2:], stride)[...] += y
+    return x[:, :, top : top + size[0], left : left + size[1]]
+
+
+# -- windows ----------------------------------------------------------------------------------------------------------
+
+
+def _positions(x, kernel, stride, dilation):
+    """(Hₒ, Wₒ): at how many positions the kernel lies inside a padded x."""
+    return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], kernel, stride, dilation))
+
+
+def _seen(x, k, l, out, stride, dilation=(1, 1)):
+    """The part of a padded x that tap (k, l) sees from all positions: (N, C, Hₒ, Wₒ), a view."""
+    top, left = k * dilation[0], l * dilation[1]
+    bottom, right = top + (out[0] - 1) * stride[0] + 1, left + (out[1] - 1) * stride[1] + 1
+    return x[:, :, top : bottom : stride[0], left : right : stride[1]]
+
+
+def _columns(x, kernel, stride, padding, dilation, groups):
+    """(G, N Hₒ Wₒ, kh kw C/G): for each group and position what its kernel sees. And (N, Hₒ, Wₒ)."""
+    x = _padded(x, padding)
+    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation))
+    windows = xp.lib.stride_tricks.sliding_window_view(x, span, axis=(2, 3))
+    windows = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+    n, channels, ho, wo, kh, kw = windows.shape
+    per_group = channels // groups
+    windows = windows.reshape(n, groups, per_group, ho, wo, kh, kw).transpose(1, 0, 3, 4, 5, 6, 2)
+    return windows.reshape(groups, n * ho * wo, kh * kw * per_group), (n, ho, wo)
+
+
+def _matrix(w, groups):
+    """(Cₒ, C/G, kh, kw) as (G, Cₒ/G, kh kw C/G)"""
+    co, per_group, kh, kw = w.shape
+    return w.transpose(0, 2, 3, 1).reshape(groups, co // groups, kh * kw * per_group)
+
+
+def _grouped(y, groups):
+    """(N, C, H, W) as (G, N H W, C/G)"""
+    n, channels, h, w = y.shape
+    y = y.reshape(n, groups, channels // groups, h, w).transpose(1, 0, 3, 4, 2)
+    return y.reshape(groups, n * h * w, channels // groups)
+
+
+def _ungrouped(y, n, h, w):
+    """(G, N H W, C/G) as (N, C, H, W), with the channels last in memory"""
+    groups, _, per_group = y.shape
+    y = y.reshape(groups, n, h, w, per_group).transpose(1, 2, 3, 0, 4)
+    return y.reshape(n, h, w, groups * per_group).transpose(0, 3, 1, 2)
+
+
+def _zeros(shape, like):
+    """Zeros of shape (N, C, H, W), with the channels last in memory."""
+    n, c, h, w = shape
+    return xp.zeros((n, h, w, c), like.dtype, like=like).transpose(0, 3, 1, 2)
+
+
+def _padded(x, padding, value=0):
+    """x inside a border of `value`."""
+    (top, bottom), (left, right) = padding
+    if not (top or bottom or left or right):
+        return x
+    n, c, h, w = x.shape
+    out = _zeros((n, c, top + h + bottom, left + w + right), x)
+    if value:
+        out[...] = value
+    out[:, :, top : top + h, left : left + w] = x
+    return out
