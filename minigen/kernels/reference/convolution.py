@@ -51,7 +51,7 @@ def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
     columns, _ = _columns(x, kernel, stride, padding, dilation, groups)
     w = _grouped(y, groups).swapaxes(1, 2) @ columns  # (G, Cₒ/G, kh kw C/G)
     w = w.reshape(y.shape[1], *kernel, x.shape[1] // groups)
-    return xp.ascontiguousarray(w.transpose(0, 3, 1, 2))
+    return w.transpose(0, 3, 1, 2).copy()
 
 
 def max_pool2d(x, kernel, stride, padding):
