@@ -6,7 +6,12 @@ operation takes Tensors, arrays and numbers; given no Tensor it is plain array c
 
 from ..tensor import Tensor
 from . import elementwise
+from .convolution import *  # noqa: F403
 from .elementwise import *  # noqa: F403
+from .loss import *  # noqa: F403
+from .normalization import *  # noqa: F403
+from .reduction import *  # noqa: F403
+from .shape import *  # noqa: F403
 
 
 def _reflected(operation):
@@ -35,6 +40,7 @@ Tensor.__invert__ = elementwise.logical_not
 
 _METHODS = [
     "exp", "log", "sqrt", "square", "abs", "sin", "cos", "tanh", "sigmoid", "relu", "clip", "sign",
+    "sum", "reshape",
 ]  # fmt: skip
 for _name in _METHODS:
     setattr(Tensor, _name, globals()[_name])

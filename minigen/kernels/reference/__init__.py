@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from . import convolution, optimizer
+from . import convolution, loss, normalization, optimizer
 
-FAMILIES: list[ModuleType] = [convolution, optimizer]
+FAMILIES: list[ModuleType] = [convolution, loss, normalization, optimizer]
