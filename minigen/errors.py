@@ -35,3 +35,7 @@ class ConfigError(MinigenError, ValueError):
 
 class NonFiniteError(MinigenError, ArithmeticError):
     """A loss, parameter or gradient that became NaN or infinite during training."""
+
+
+class GradientError(MinigenError, AssertionError):
+    """An analytic gradient that disagrees with differences of the function."""

@@ -1,0 +1,49 @@
+"""Which backends the tests run on: ``pytest --backend numpy,numba`` (the default), ``cupy`` where a device answers."""
+
+import numpy as np
+import pytest
+
+from minigen import backend
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--backend",
+        default="numpy,numba",
+        help="comma list of backends for the tests that run on each: numpy, numba, cupy (default: numpy,numba)",
+    )
+
+
+def _backends(config):
+    names = [name.strip() for name in config.getoption("--backend").split(",") if name.strip()]
+    for name in names:
+        if name not in backend.BACKENDS:
+            raise pytest.UsageError(f"--backend: expected a list of {', '.join(backend.BACKENDS)}, got {name!r}")
+        if name == "cupy" and (reason := backend.no_device_reason()):
+            raise pytest.UsageError(f"--backend cupy: {reason}")
+    return names
+
+
+def pytest_generate_tests(metafunc):
+    if "backend_name" in metafunc.fixturenames:
+        metafunc.parametrize("backend_name", _backends(metafunc.config), indirect=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    if "cupy" not in _backends(config):
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs --backend cupy"))
+
+
+@pytest.fixture
+def backend_name(request):
+    """The backend that this run of the test uses."""
+    with backend.use(request.param) as name:
+        yield name
+
+
+@pytest.fixture
+def rng():
+    """A generator with the same numbers in every run."""
+    return np.random.default_rng(20140610)
