@@ -68,7 +68,7 @@ class LayerNorm(Module):
             raise ShapeError(
                 f"{self!r}{_at(self)}: expected an input of shape (…, {self.features}), got {tuple(x.shape)}."
             )
-        return ops.layer_norm(x, self.weight, self.bias, eps=self.eps)
+        return ops.layer_norm(x, self.features, self.weight, self.bias, eps=self.eps)
 
     def settings(self) -> str:
         return str(self.features)

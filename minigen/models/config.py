@@ -1,0 +1,101 @@
+"""Settings of models: frozen dataclasses that check what they are given."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ..errors import ConfigError
+
+__all__ = ["Config", "choice", "fraction", "no_such", "override"]
+
+
+def choice(default: str, options: tuple[str, ...]) -> Any:
+    """A setting that is one of several words."""
+    return field(default=default, metadata={"options": options})
+
+
+def fraction(default: float) -> Any:
+    """A setting in [0, 1)."""
+    return field(default=default, metadata={"fraction": True})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What every model needs to be trained. Whole numbers are from 1, other numbers positive, unless they say else.
+
+    data         a data set by name, or a folder
+    steps        length of the training
+    batch_size   examples in a batch
+    lr           learning rate
+
+    Raises ConfigError for an impossible value.
+    """
+
+    data: str = "digits"
+    steps: int = 1000
+    batch_size: int = 64
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        kinds = typing.get_type_hints(type(self))
+        for setting in dataclasses.fields(self):
+            value = getattr(self, setting.name)
+            object.__setattr__(self, setting.name, _checked(setting, kinds[setting.name], value))
+
+
+C = TypeVar("C", bound=Config)
+
+
+def override(name: str, config: C, overrides: Mapping[str, Any]) -> C:
+    """`config` with some settings replaced. Raises ConfigError for one that it has not, naming the nearest."""
+    known = [setting.name for setting in dataclasses.fields(config)]
+    for key in overrides:
+        if key not in known:
+            raise ConfigError(no_such(f"{name}: setting", key, known))
+    return dataclasses.replace(config, **overrides)
+
+
+def no_such(what: str, came: str, known: Iterable[str]) -> str:
+    """The sentence for a name that does not exist."""
+    known = list(known)
+    close = difflib.get_close_matches(came, known, n=1)
+    return f"{what}: expected one of {', '.join(known)}, got {came!r}" + (
+        f"; did you mean {close[0]}?" if close else "."
+    )
+
+
+def _checked(setting: dataclasses.Field, kind: Any, value: Any) -> Any:
+    """The value in its type: a whole number may stand for a float, a list (from JSON or TOML) for a tuple."""
+    name, options = setting.name, setting.metadata.get("options")
+    if options is not None and value not in options:
+        raise ConfigError(no_such(name, value, options))
+    if kind is str:
+        if not isinstance(value, str):
+            raise ConfigError(f"{name}: expected a word, got {value!r}.")
+        return value
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple) or not value or not all(map(_is_size, value)):
+            raise ConfigError(f"{name}: expected a list of whole numbers from 1, got {value!r}.")
+        return tuple(value)
+    if kind is int:
+        if not _is_size(value):
+            raise ConfigError(f"{name}: expected a whole number from 1, got {value!r}.")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{name}: expected a number, got {value!r}.")
+    if setting.metadata.get("fraction"):
+        if not 0 <= value < 1:
+            raise ConfigError(f"{name}: expected a number from 0 to below 1, got {value!r}.")
+    elif not 0 < value < math.inf:
+        raise ConfigError(f"{name}: expected a positive number, got {value!r}.")
+    return float(value)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

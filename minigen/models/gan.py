@@ -1,0 +1,242 @@
+"""Generative adversarial networks (Goodfellow et al. 2014) on images of 28 × 28 pixels.
+
+A generator G makes an image of noise, a discriminator D gives the logit of "this image is real". Each minimises its
+own loss over its own parameters, in turns [E4]:
+
+    sample z ~ N(0, I)
+    update D        L_D = −E_x log D(x) − E_z log(1 − D(G(z)))        [C2, E1]
+    update G        L_G = −E_z log D(G(z))                            [C2, E1], or +E_z log(1 − D(G(z))) [A4 corrected]
+
+Ids in brackets number the articles' formulas and networks; :mod:`minigen.losses.gan` has the losses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .. import backend, nn
+from ..backend import Array, xp
+from ..datasets import ImageSet, to_signed, to_unit
+from ..errors import DataError, ShapeError
+from ..losses.gan import GENERATOR_LOSSES, discriminator_loss, generator_loss
+from ..ops import mean, sigmoid
+from ..optim import Adam, Player
+from ..tensor import Tensor, no_grad
+from .config import Config, choice, fraction
+
+__all__ = ["B8GAN", "DCGAN", "GAN", "MLPGAN", "GANConfig", "MLPGANConfig"]
+
+IMAGE = (1, 28, 28)
+PIXELS = 784
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANConfig(Config):
+    """Settings of every GAN, beside those of :class:`Config`.
+
+    loss     of the generator: nonsaturating or saturating
+    latent   length of the noise z
+    beta1    Adam's β₁; ½ keeps two players that move against each other from overshooting (Radford et al. 2016)
+    """
+
+    lr: float = 2e-4
+    loss: str = choice("nonsaturating", GENERATOR_LOSSES)
+    latent: int = 100
+    beta1: float = fraction(0.5)
+
+
+class GAN(nn.Module):
+    """Two networks and their game. Subclasses define :meth:`networks`.
+
+    generator       z (N, latent) -> images (N, 1, 28, 28), with pixels in [−1, 1], or [0, 1] where `unit` is set
+    discriminator   images (N, 1, 28, 28) -> logits (N, 1)
+
+    The discriminator sees real and generated images as two batches, so that batch normalisation, where it has any,
+    does not mix the two.
+    """
+
+    modality = "image"
+    unit = False
+
+    def __init__(self, config: GANConfig, *, rng: Any):
+        self.config = config
+        self.generator, self.discriminator = self.networks(rng)
+        betas = (config.beta1, 0.999)
+        self.players = []
+        for name, objective in ("discriminator", self.discriminator_objective), ("generator", self.generator_objective):
+            parameters = getattr(self, name).parameters()
+            self.players.append(Player(name, parameters, objective, Adam(parameters, config.lr, betas)))
+
+    def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
+        """(generator, discriminator) with weights drawn from `rng`."""
+        raise NotImplementedError
+
+    # -- the game -------------------------------------------------------------------------------------------------
+    def discriminator_objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
+        """L_D on a batch of images (N, 1, 28, 28) and as many samples, through which no gradient flows."""
+        x = batch[0]
+        with no_grad():
+            fake = self.generator(self.noise(len(x), rng))
+        real_logits, fake_logits = self.discriminator(x), self.discriminator(fake)
+        with no_grad():
+            metrics = {"D(x)": mean(sigmoid(real_logits)), "D(G(z))": mean(sigmoid(fake_logits))}
+        return discriminator_loss(real_logits, fake_logits), metrics
+
+    def generator_objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
+        """L_G on as many samples as the batch has images; it does not look at them."""
+        fake_logits = self.discriminator(self.generator(self.noise(len(batch[0]), rng)))
+        return generator_loss(fake_logits, self.config.loss), {}
+
+    # -- data and samples -----------------------------------------------------------------------------------------
+    def prepare(self, dataset: ImageSet) -> tuple[Array, ...]:
+        """The images as the generator makes them: float32 (N, 1, 28, 28). Raises DataError for other sizes."""
+        x = (to_unit if self.unit else to_signed)(dataset.images)
+        if x.shape[1:] != IMAGE:
+            raise DataError(
+                f"{dataset.name}: this model draws grey images of 28 × 28 pixels, "
+                f"came {x.shape[2]} × {x.shape[3]} with {x.shape[1]} channels; choose other data."
+            )
+        return (x,)
+
+    def noise(self, n: int, rng: Any) -> Array:
+        """z ~ N(0, I)        (n, latent)"""
+        return backend.normal(rng, (n, self.config.latent))
+
+    def sample(self, n: int, rng: Any, *, noise: Any = None) -> Array:
+        """n images with pixels in [0, 1], an array (n, 1, 28, 28); of `noise` (n, latent) where that is given."""
+        z = self.noise(n, rng) if noise is None else noise
+        if z.shape != (n, self.config.latent):
+            raise ShapeError(f"sample: expected noise of shape {(n, self.config.latent)}, got {tuple(z.shape)}.")
+        training = self.training
+        self.eval()
+        try:
+            with no_grad():
+                x = xp.concatenate([self.generator(z[i : i + 256]).data for i in range(0, n, 256)])
+        finally:
+            self.train(training)
+        return xp.clip(x if self.unit else (x + 1) / 2, 0, 1)
+
+    def forward(self, z: Any) -> Tensor:
+        """G(z)        (N, latent) -> (N, 1, 28, 28)"""
+        return self.generator(z)
+
+    def summary(self, *example: Any) -> str:
+        """Both networks; without an example, on one noise vector and one black image."""
+        z = example or (xp.zeros((1, self.config.latent), "float32"),)
+        x = xp.zeros((1, *IMAGE), "float32")
+        return f"generator\n{self.generator.summary(*z)}\n\ndiscriminator\n{self.discriminator.summary(x)}"
+
+
+# -- networks of fully connected layers -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPGANConfig(GANConfig):
+    """Settings of :class:`MLPGAN`: the widths of the hidden layers, in order."""
+
+    generator: tuple[int, ...] = (256, 128)
+    discriminator: tuple[int, ...] = (128, 256)
+
+
+class MLPGAN(GAN):
+    """Fully connected layers with LeakyReLU 0.2 [C6, corrected]
+
+    G: latent → widths → 784, tanh        D: 784 → widths → 1 logit
+
+    C6 gives G three outputs, which are no image; 784 are. Its D has no sigmoid yet meets a loss on probabilities; here
+    the loss takes logits. It makes the fake batch under no_grad also when G is to learn from it; here only for D.
+    """
+
+    config: MLPGANConfig
+
+    def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
+        c = self.config
+        generator = nn.Sequential(
+            *_hidden(c.latent, c.generator, rng),
+            nn.Linear(c.generator[-1], PIXELS, rng=rng),
+            nn.Tanh(),
+            nn.Reshape(*IMAGE),
+        )
+        discriminator = nn.Sequential(
+            nn.Flatten(),
+            *_hidden(PIXELS, c.discriminator, rng),
+            nn.Linear(c.discriminator[-1], 1, rng=rng),
+        )
+        return generator, discriminator
+
+
+def _hidden(inputs: int, widths: tuple[int, ...], rng: Any) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for before, after in zip((inputs, *widths), widths, strict=False):
+        layers += [nn.Linear(before, after, rng=rng), nn.LeakyReLU(0.2)]
+    return layers
+
+
+class B8GAN(GAN):
+    """A small generator against one layer of convolution, with pixels in [0, 1] [B8]
+
+    G: latent → 128 relu → 784 sigmoid        D: Conv2D(128, 3×3) relu → Flatten → 1 logit
+
+    The article ends D in a sigmoid; here that sigmoid is part of the loss.
+    """
+
+    unit = True
+
+    def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
+        generator = nn.Sequential(
+            nn.Linear(self.config.latent, 128, rng=rng),
+            nn.ReLU(),
+            nn.Linear(128, PIXELS, rng=rng),
+            nn.Sigmoid(),
+            nn.Reshape(*IMAGE),
+        )
+        discriminator = nn.Sequential(
+            nn.Conv2d(1, 128, 3, rng=rng),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(128 * 26 * 26, 1, rng=rng),
+        )
+        return generator, discriminator
+
+
+# -- networks of convolutions -----------------------------------------------------------------------------------------
+
+
+class DCGAN(GAN):
+    """Transposed convolutions that double the image twice, against strided ones [A8, corrected]
+
+    G: latent → Dense(7·7·128) → (128, 7, 7)
+         → ConvTranspose 5×5, stride 2, 128 → BatchNorm → LeakyReLU 0.2        (128, 14, 14)
+         → ConvTranspose 5×5, stride 2, 64  → BatchNorm → LeakyReLU 0.2        (64, 28, 28)
+         → Conv 5×5, 1 → tanh                                                  (1, 28, 28)
+    D: Conv 5×5, stride 2, 64 → LeakyReLU 0.2 → Conv 5×5, stride 2, 128 → LeakyReLU 0.2 → 1 logit
+
+    All paddings are "same", so that stride 2 doubles or halves exactly. Weights start as N(0, 0.02²) and G has batch
+    normalisation as in Radford et al. 2016. A8 ends G in a softmax over a vocabulary, which is no image, and leaves
+    out D, the two normalisations and the last convolution.
+    """
+
+    def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
+        start = {"init": nn.init.dcgan, "rng": rng}
+        generator = nn.Sequential(
+            nn.Linear(self.config.latent, 7 * 7 * 128, **start),
+            nn.Reshape(128, 7, 7),
+            nn.ConvTranspose2d(128, 128, 5, stride=2, padding="same", **start),
+            nn.BatchNorm2d(128),
+            nn.LeakyReLU(0.2),
+            nn.ConvTranspose2d(128, 64, 5, stride=2, padding="same", **start),
+            nn.BatchNorm2d(64),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 1, 5, padding="same", **start),
+            nn.Tanh(),
+        )
+        discriminator = nn.Sequential(
+            nn.Conv2d(1, 64, 5, stride=2, padding="same", **start),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 128, 5, stride=2, padding="same", **start),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(7 * 7 * 128, 1, **start),
+        )
+        return generator, discriminator
