@@ -1,0 +1,105 @@
+"""What the command lines share: how they parse, fail and end.
+
+=====  ====================================================================================
+code   the command
+=====  ====================================================================================
+0      did what was asked
+2      was asked for something impossible, or given something damaged; one sentence says what
+3      stopped training because a number became infinite or NaN
+130    was ended by Ctrl-C (143: by SIGTERM); what was trained is saved
+=====  ====================================================================================
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from ..errors import ConfigError, MinigenError, NonFiniteError
+from .stop import duration
+
+EXIT_CODES = "exit codes: 0 done, 2 impossible request or damaged input, 3 a number became infinite or NaN, 130 Ctrl-C"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one sentence, a ConfigError, and whose help shows the examples as written."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message[:1].lower()}{message[1:]}; --help shows how to ask.")
+
+
+def guarded(name: str, command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
+    """Run a command; what goes wrong is one sentence on standard error and an exit code, never a traceback."""
+    try:
+        return command(argv)
+    except SystemExit as exit:  # --help and --version
+        return int(exit.code or 0)
+    except KeyboardInterrupt:
+        return _say(name, "interrupted.", 130)
+    except NonFiniteError as error:
+        return _say(name, error, 3)
+    except MinigenError as error:
+        return _say(name, error, 2)
+    except MemoryError as error:
+        return _say(name, f"not enough memory ({error}); try a smaller --batch-size.", 2)
+    except BrokenPipeError:  # the reader of our output went away, as in `| head`
+        sys.stderr.close()
+        return 141
+    except OSError as error:
+        return _say(name, f"{error.filename or 'a file'}: {error.strerror or error}.", 2)
+
+
+def _say(name: str, sentence: object, code: int) -> int:
+    print(f"{name}: {' '.join(str(sentence).split())}", file=sys.stderr)
+    return code
+
+
+def closest(what: str, name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a name that is not known, with the one that was probably meant."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    guess = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}."
+    return ConfigError(f"{what} {name!r} is not known; {guess}")
+
+
+# -- the types of arguments -------------------------------------------------------------------------------------------
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """An argument that is a whole number, at least so large."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} on, came {text!r}")
+        return value
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """An argument that is a time: 90s, 2m, 1h."""
+    try:
+        return duration(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("duration: ").rstrip(".")) from None
+
+
+def positive(text: str) -> float:
+    """An argument that is a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, came {text!r}")
+    return value

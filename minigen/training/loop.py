@@ -1,0 +1,334 @@
+"""The training loop: one for all models.
+
+A model says who minimises what over which parameters (its `players`); the loop does the rest. One step is
+
+    for each player, `repeats` times:
+        batch      = the next items of the data
+        L, metrics = objective(batch, rng)
+        g          = ∂L/∂θ        for this player's own parameters θ, and only along the paths that lead to them
+        θ          = optimizer(θ, g)
+
+Nothing in a step waits for the device. Losses and metrics stay where they were computed until a line is logged; then
+they are read, and with them whether anything has become infinite or NaN. On the CPU, where there is nothing to wait
+for, each loss is looked at before it changes a parameter.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .. import backend
+from ..backend import Array, xp
+from ..datasets import Batches
+from ..errors import ConfigError, DataError, MinigenError, NonFiniteError, ShapeError
+from ..optim import clip_grad_norm
+from ..tensor import Tensor, grad
+from . import checkpoint
+from .callbacks import Callback
+from .stop import Interrupt
+
+# -- what the loop asks of a model ------------------------------------------------------------------------------------
+
+
+class Optimizer(Protocol):
+    """Changes the parameters from their gradients, in place."""
+
+    lr: float
+
+    def step(self, gradients: Sequence[Tensor]) -> None: ...
+    def state_dict(self) -> dict[str, dict[str, Any]]: ...
+    def load_state_dict(self, state: dict[str, dict[str, Any]]) -> None: ...
+
+
+class Player(Protocol):
+    """Who minimises what over which parameters: :class:`minigen.optim.Player`.
+
+    Two more attributes are used where a player has them: ``clip``, the largest norm that its gradients may have
+    together, and ``schedule``, the learning rate as a function of the step, counted from 0.
+    """
+
+    name: str
+    parameters: Sequence[Tensor]
+    objective: Callable[[tuple[Array, ...], Any], tuple[Tensor, dict[str, Any]]]
+    optimizer: Optimizer
+    repeats: int
+
+
+class Model(Protocol):
+    """What can be trained: an `nn.Module` with a configuration, players, data and samples.
+
+    modality   what it makes: "image"
+    config     a dataclass of all its settings, which JSON can hold
+    prepare    a data set -> arrays that batches are cut from, all with one entry per item on axis 0
+    noise      n latent points; ``sample(n, rng, noise=z)`` is then a function of the parameters alone
+    sample     n results: for images an array (n, C, H, W) in [0, 1]
+    """
+
+    modality: str
+    config: Any
+    players: Sequence[Player]
+
+    def prepare(self, dataset: Any) -> tuple[np.ndarray, ...]: ...
+    def noise(self, n: int, rng: Any) -> Any: ...
+    def sample(self, n: int, rng: Any, *, noise: Any = None) -> Any: ...
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]: ...
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]: ...
+    def state_dict(self) -> dict[str, Array]: ...
+    def load_state_dict(self, state: dict[str, Array]) -> None: ...
+    def train(self) -> Any: ...
+    def eval(self) -> Any: ...
+
+
+# -- random numbers ---------------------------------------------------------------------------------------------------
+
+
+def generators(seed: int) -> dict[str, np.random.Generator]:
+    """One independent generator for each purpose, so that, say, more samples never change the training."""
+    purposes = ("weights", "order", "training", "samples")
+    return dict(zip(purposes, np.random.default_rng(seed).spawn(len(purposes)), strict=True))
+
+
+# -- the loop ---------------------------------------------------------------------------------------------------------
+
+
+class Trainer:
+    """Trains a model on prepared arrays.
+
+    model, data   see :class:`Model`; the arrays of `data` are what ``model.prepare`` returned
+    seed          decides the order of the data and every draw of the objectives
+    folder        where checkpoints go; None keeps none
+    log_every     steps from one line of the log to the next
+    save_every    seconds from one checkpoint to the next; the end of training is always saved
+    callbacks     see :class:`minigen.training.callbacks.Callback`
+
+    step counts the steps done, seconds the time they took, `run` and earlier runs together.
+    """
+
+    def __init__(self, model: Model, data: Sequence[np.ndarray], *, batch_size: int, seed: int = 0,
+                 folder: Path | None = None, log_every: int = 50, save_every: float = 60.0,
+                 callbacks: Sequence[Callback] = ()):  # fmt: skip
+        if log_every < 1:
+            raise ConfigError(f"log_every: expected at least 1 step, came {log_every}.")
+        lengths = [len(a) for a in data]
+        if not lengths or min(lengths) != max(lengths):
+            raise DataError(f"prepare: expected arrays with one entry per item, came lengths {lengths}.")
+        if not model.players or len({p.name for p in model.players}) < len(model.players):
+            names = [p.name for p in model.players]
+            raise ConfigError(f"{type(model).__name__}: expected players with names of their own, came {names}.")
+        rng = generators(seed)
+        self.model, self.rng = model, rng["training"]
+        self.batches = Batches(lengths[0], batch_size, rng["order"])
+        self.data = tuple(map(backend.asarray, data))
+        self.folder, self.log_every, self.save_every = folder, log_every, save_every
+        self.callbacks = list(callbacks)
+        self.step, self.end = 0, 0
+        self.saved: int | None = None  # the step of the last checkpoint
+        self.last: dict[str, Any] = {}  # the values of the last step, still on the device
+        self._logged = 0
+        self._losses: list[tuple[int, str, Array]] = []  # since the last look at them
+        self._seconds, self._since = 0.0, None
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds + (time.perf_counter() - self._since if self._since is not None else 0.0)
+
+    @property
+    def epoch(self) -> float:
+        """How often the data have been seen, on average."""
+        return self.batches.epoch + self.batches.position / self.batches.n
+
+    def run(self, steps: int, budget: float = math.inf) -> int | None:
+        """Train until `steps` steps are done in all, or the time is `budget` seconds, or a signal asks for an end.
+
+        Then log, save, and return the signal's number, or None. Raises NonFiniteError when a loss, gradient,
+        parameter or average of an optimizer has become infinite or NaN; the last checkpoint stays as it was.
+        """
+        self.end = steps
+        self.model.train()
+        self._since = time.perf_counter()
+        saved_at = self.seconds
+        try:
+            with Interrupt() as interrupt, np.errstate(all="ignore"):  # we look for ourselves
+                self._tell("start")
+                while self.step < steps and self.seconds < budget and interrupt.signal is None:
+                    self._one_step()
+                    if self.step % self.log_every == 0:
+                        self._log()
+                    self._tell("step")
+                    if self.folder is not None and self.seconds - saved_at >= self.save_every:
+                        self.save()
+                        saved_at = self.seconds
+                if self.step > self._logged and self.last:
+                    self._log()
+                if interrupt.signal is None:
+                    self._tell("complete")
+                if self.folder is not None and self.saved != self.step:
+                    self.save()
+                return interrupt.signal
+        finally:
+            self._seconds, self._since = self.seconds, None
+            self._tell("close")
+
+    def _one_step(self) -> None:
+        look = (self.step + 1) % self.log_every == 0
+        values: dict[str, Any] = {}
+        for player in self.model.players:
+            prefix = f"{player.name}." if len(self.model.players) > 1 else ""
+            if (schedule := getattr(player, "schedule", None)) is not None:
+                player.optimizer.lr = schedule(self.step)
+            for _ in range(player.repeats):
+                index = backend.asarray(next(self.batches))
+                loss, metrics = player.objective(tuple(a[index] for a in self.data), self.rng)
+                if loss.shape != ():
+                    raise ShapeError(f"{player.name}: expected a loss of shape (), came {loss.shape}; take its mean.")
+                gradients = grad(loss, player.parameters)
+                self._losses.append((self.step + 1, player.name, loss.data))
+                if look or _at_hand(loss.data):
+                    self._check_losses()
+                if look:
+                    self._check_gradients(player, gradients)
+                if (clip := getattr(player, "clip", None)) is not None:
+                    clip_grad_norm(gradients, clip)
+                player.optimizer.step(gradients)
+            values[f"{prefix}loss"] = loss.data
+            values |= {f"{prefix}{k}": v.data if isinstance(v, Tensor) else v for k, v in metrics.items()}
+        self.step, self.last = self.step + 1, values
+
+    # -- what is written ------------------------------------------------------------------------------------------
+    def _log(self) -> None:
+        self._check_losses()
+        record = {"step": self.step, "epoch": round(self.epoch, 4), "seconds": round(self.seconds, 3)}
+        record |= {name: _number(value) for name, value in self.last.items()}
+        self._logged = self.step
+        self._tell("log", record)
+
+    def save(self) -> None:
+        """Write a checkpoint, if everything in it is a number; otherwise NonFiniteError."""
+        self._check_losses()
+        if (culprit := self._first_non_finite()) is not None:
+            raise self._stopped(f"{culprit} at step {self.step}")
+        self._tell("save")
+        arrays, record = self.state()
+        checkpoint.save(self.folder, self.step, arrays, record)
+        self.saved = self.step
+
+    def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """All that a run needs to go on bit for bit: arrays, and what JSON can hold."""
+        arrays = {f"model/{name}": a for name, a in self.model.state_dict().items()}
+        optimizers = {}
+        for player in self.model.players:
+            state = player.optimizer.state_dict()
+            arrays |= {f"optimizer/{player.name}/{name}": a for name, a in state["arrays"].items()}
+            optimizers[player.name] = state["scalars"]
+        record = {
+            "seconds": self.seconds,
+            "optimizers": optimizers,
+            "data": self.batches.state_dict(),
+            "rng": self.rng.bit_generator.state,
+        }
+        return arrays, record
+
+    def restore(self, saved: checkpoint.Checkpoint) -> None:
+        """Go on from a checkpoint. Raises an error that says what does not fit this model or these data."""
+        missing = {"seconds", "optimizers", "data", "rng"} - saved.record.keys()
+        if missing:
+            raise DataError(f"{saved.path}: expected an entry {', '.join(sorted(missing))}; the file is damaged.")
+        names = [player.name for player in self.model.players]
+        if sorted(saved.record["optimizers"]) != sorted(names):
+            theirs = ", ".join(saved.record["optimizers"])
+            raise DataError(f"{saved.path}: it was saved with the players {theirs}; this model has {', '.join(names)}.")
+        try:
+            self.model.load_state_dict(weights(saved))
+            for player in self.model.players:
+                arrays = _below(saved.arrays, f"optimizer/{player.name}/")
+                player.optimizer.load_state_dict({"arrays": arrays, "scalars": saved.record["optimizers"][player.name]})
+            self.batches.load_state_dict(saved.record["data"])
+        except MinigenError as error:
+            raise type(error)(f"{saved.path}: {error}") from error
+        self.rng.bit_generator.state = saved.record["rng"]
+        self.step = self.saved = self._logged = saved.step
+        self._seconds = float(saved.record["seconds"])
+
+    def _tell(self, event: str, *what: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, event)(self, *what)
+
+    # -- numbers that are none ------------------------------------------------------------------------------------
+    def _check_gradients(self, player: Player, gradients: Sequence[Tensor]) -> None:
+        """Before an update that will be logged: are the gradients that it comes from finite?"""
+        names = {id(t): name for name, t in self.model.named_parameters()}
+        for i, (p, g) in enumerate(zip(player.parameters, gradients, strict=True)):
+            if not _finite(g.data):
+                name = names.get(id(p), f"number {i}")
+                raise self._stopped(
+                    f"the gradient of {name!r} with respect to the loss of {player.name!r} became "
+                    f"{_kind(g.data)} at step {self.step + 1}"
+                )
+
+    def _check_losses(self) -> None:
+        """Read the losses since the last look, all at once."""
+        losses, self._losses = self._losses, []
+        if not losses:
+            return
+        if len(losses) == 1:
+            finite = [bool(xp.isfinite(losses[0][2]))]
+        else:
+            finite = backend.to_host(xp.isfinite(xp.stack([loss for _, _, loss in losses]))).tolist()
+        if all(finite):
+            return
+        step, player, loss = losses[finite.index(False)]
+        culprit = self._first_non_finite()
+        origin = f"found at step {max(step, self.step)}: {culprit}" if culprit else "the parameters are still finite"
+        raise self._stopped(f"the loss of {player!r} became {_kind(loss)} at step {step} ({origin})")
+
+    def _first_non_finite(self) -> str | None:
+        """The first tensor of the state that holds NaN or an infinity, in words. A buffer may hold infinities."""
+        for name, t in self.model.named_parameters():
+            if not _finite(t.data):
+                return f"the parameter {name!r} is {_kind(t.data)}"
+        for name, t in self.model.named_buffers():
+            if bool(xp.isnan(t.data).any()):
+                return f"the buffer {name!r} is nan"
+        for player in self.model.players:
+            for name, a in player.optimizer.state_dict()["arrays"].items():
+                if not _finite(a):
+                    return f"the average {name!r} of the optimizer of {player.name!r} is {_kind(a)}"
+        return None
+
+    def _stopped(self, what: str) -> NonFiniteError:
+        kept = f"the checkpoint of step {self.saved} is untouched" if self.saved is not None else "nothing was saved"
+        return NonFiniteError(f"training stopped: {what}; {kept}. A smaller --lr often helps.")
+
+
+def weights(saved: checkpoint.Checkpoint) -> dict[str, np.ndarray]:
+    """A checkpoint's parameters and buffers, for ``model.load_state_dict``."""
+    return _below(saved.arrays, "model/")
+
+
+def _below(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def _at_hand(a: Array) -> bool:
+    """Can the value be read without waiting for a device?"""
+    return backend.name_of(a) == "numpy"
+
+
+def _finite(a: Array) -> bool:
+    return a.dtype.kind not in "fc" or bool(xp.isfinite(a).all())
+
+
+def _kind(a: Array) -> str:
+    return "nan" if bool(xp.isnan(a).any()) else "infinite"
+
+
+def _number(value: Any) -> float | None:
+    """A logged value as JSON has it: a metric that is no number is null."""
+    number = float(value)
+    return number if math.isfinite(number) else None

@@ -1,0 +1,84 @@
+"""What training looks like: samples from fixed noise as it goes on, and the curves of its metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..tensor import Tensor, no_grad
+from ..viz import draw_curves, image_grid, save_gif, save_png
+from .callbacks import Callback, Record
+from .files import atomic
+from .loop import Model, Trainer, generators
+from .metrics import read_metrics
+
+
+def draw_samples(model: Model, n: int, rng: np.random.Generator, **options: Any) -> np.ndarray:
+    """``model.sample(n, rng, **options)`` in evaluation mode, without a graph, as an array on the host."""
+    model.eval()
+    try:
+        with no_grad():
+            drawn = model.sample(n, rng, **options)
+    finally:
+        model.train()
+    return backend.to_host(drawn.data if isinstance(drawn, Tensor) else drawn)
+
+
+class ImageSamples(Callback):
+    """samples/step_000500.png every so many steps, always from the same noise, and samples.gif at the end.
+
+    A picture depends on the parameters and the seed alone: drawing it takes nothing from the generators of training.
+    """
+
+    def __init__(self, folder: Path, every: int, seed: int, n: int = 64):
+        self.folder, self.gif = Path(folder) / "samples", Path(folder) / "samples.gif"
+        self.every, self.seed, self.n = every, seed, n
+        self._drawn: int | None = None
+
+    def start(self, trainer: Trainer) -> None:
+        self.noise = trainer.model.noise(self.n, self._rng("noise"))
+        self.folder.mkdir(exist_ok=True)
+        if trainer.step == 0:
+            self._draw(trainer)
+
+    def step(self, trainer: Trainer) -> None:
+        if trainer.step % self.every == 0:
+            self._draw(trainer)
+
+    def complete(self, trainer: Trainer) -> None:
+        if self._drawn != trainer.step:
+            self._draw(trainer)
+        with atomic(self.gif) as file:
+            save_gif(file, sorted(self.folder.glob("step_*.png")))
+
+    def _rng(self, purpose: str) -> np.random.Generator:
+        return dict(zip(("noise", "rest"), generators(self.seed)["samples"].spawn(2), strict=True))[purpose]
+
+    def _draw(self, trainer: Trainer) -> None:
+        images = draw_samples(trainer.model, self.n, self._rng("rest"), noise=self.noise)
+        with atomic(self.folder / f"step_{trainer.step:06d}.png") as file:
+            save_png(file, image_grid(images))
+        self._drawn = trainer.step
+
+
+class Curves(Callback):
+    """curves.png, drawn again before each checkpoint and at the end, from metrics.jsonl."""
+
+    def __init__(self, folder: Path):
+        self.source, self.picture = Path(folder) / "metrics.jsonl", Path(folder) / "curves.png"
+        self._stale = False
+
+    def log(self, trainer: Trainer, record: Record) -> None:
+        self._stale = True
+
+    def save(self, trainer: Trainer) -> None:
+        if self._stale:
+            with atomic(self.picture) as file:
+                draw_curves(file, read_metrics(self.source))
+            self._stale = False
+
+    def close(self, trainer: Trainer) -> None:
+        self.save(trainer)

@@ -1,0 +1,93 @@
+"""The folder of a run: where it is, what is in it, and how it was made.
+
+``config.json`` holds everything that the run depends on: the model's name and its complete configuration, the settings
+of the training, the seed, the backend and the versions. Beside it lie metrics.jsonl, curves.png, samples/, samples.gif
+and the checkpoints.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, DataError
+from .files import read_json, unwritable, write_json
+
+CONFIG = "config.json"
+FORMAT = 1
+
+
+def choose(out: str | None, name: str) -> Path:
+    """The folder of a new run, not yet made: `out`, or the next free runs/NAME-1, runs/NAME-2 …
+
+    Raises ConfigError if something is in `out` already, DataError if it could not be written.
+    """
+    if out is None:
+        number = 1
+        while (folder := Path("runs") / f"{name}-{number}").exists():
+            number += 1
+    else:
+        folder = Path(os.path.expanduser(out))
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise ConfigError(f"--out {folder}: expected a folder, came a file; choose another name.")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ConfigError(f"--out {folder}: the folder is not empty; choose another, or go on with --resume.")
+    above = folder if folder.is_dir() else folder.parent
+    while not os.path.lexists(above):
+        above = above.parent
+    if not above.is_dir():
+        raise DataError(f"{folder}: cannot be written ({above} is no folder); choose another folder with --out.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise DataError(f"{folder}: cannot be written ({above} is read-only); choose another folder with --out.")
+    return folder
+
+
+def create(folder: Path, config: dict[str, Any]) -> Path:
+    """Make the folder and write its config.json; on failure nothing stays behind."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    write(folder, config)
+    return folder
+
+
+def write(folder: Path, config: dict[str, Any]) -> None:
+    """Write config.json, also again when a run goes on with more steps."""
+    write_json(Path(folder) / CONFIG, {"format": FORMAT, **config, "versions": versions()}, durable=True)
+
+
+def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The configuration of a run. Raises DataError if the folder is none, or its config.json damaged or too new."""
+    folder = Path(os.path.expanduser(folder))
+    path = folder / CONFIG
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected the folder of a run, but there is none; check the path.")
+    if not path.is_file():
+        raise DataError(f"{folder}: expected the folder of a run, but it has no {CONFIG}; check the path.")
+    config = read_json(path)
+    version = config.get("format")
+    if not isinstance(version, int):
+        raise DataError(f"{path}: expected an entry format, but there is none; the file is damaged.")
+    if version > FORMAT:
+        raise DataError(f"{path}: the run has format {version}, this minigen reads up to {FORMAT}; update minigen.")
+    for name, kind in {"model": str, "config": dict, "training": dict}.items():
+        if not isinstance(config.get(name), kind):
+            raise DataError(f"{path}: expected an entry {name}, a {kind.__name__}; the file is damaged.")
+    return config
+
+
+def versions() -> dict[str, str]:
+    """What computed the run: versions of Python, minigen and what its numbers depend on, as far as installed."""
+    from .. import __version__
+
+    found = {"minigen": __version__, "python": platform.python_version()}
+    for package in ("numpy", "numba", "scipy", "cupy-cuda12x", "cupy-cuda13x"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
