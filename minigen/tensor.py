@@ -53,21 +53,25 @@ _recording = True
 class no_grad:
     """``with no_grad():`` operations compute their value and record nothing."""
 
+    _inside = False
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []  # a list, so that one object may be entered twice
+
     def __enter__(self) -> None:
         global _recording
-        self._previous, _recording = _recording, False
+        self._before.append(_recording)
+        _recording = self._inside
 
     def __exit__(self, *_: object) -> None:
         global _recording
-        _recording = self._previous
+        _recording = self._before.pop()
 
 
 class _recorded(no_grad):
     """The opposite, for a backward pass that is to be differentiated itself."""
 
-    def __enter__(self) -> None:
-        global _recording
-        self._previous, _recording = _recording, True
+    _inside = True
 
 
 class Node:
@@ -83,9 +87,22 @@ class Node:
 
 
 class _Output(Node):
-    """One output of an operation that returns several: hands its gradient to the operation's node."""
+    """One output of an operation that returns several: hands its gradient to the operation's node.
+
+    Two for the same output are equal: the one made by the forward pass, and one made when a saved output is rewrapped.
+    """
 
     __slots__ = ("index", "parent")
+
+    def __init__(self, parent: Node, index: int):
+        self.op, self.edges, self.parent, self.index = parent.op, (), parent, index
+        self.number = parent.number + (index + 1) / (len(parent.outputs) + 1)  # after the node, before the next
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _Output and self.parent is other.parent and self.index == other.index
+
+    def __hash__(self) -> int:
+        return hash((id(self.parent), self.index))
 
 
 class Tensor:
@@ -117,6 +134,9 @@ class Tensor:
 
     @data.setter
     def data(self, array: Array) -> None:
+        if not backend.is_array(array) or array.dtype != self._data.dtype:
+            came = f"dtype {array.dtype}" if backend.is_array(array) else type(array).__name__
+            raise DtypeError(f"data: expected an array of dtype {self._data.dtype}, got {came}; convert it first.")
         if array.shape != self._data.shape:
             raise ShapeError(f"data: expected shape {self._data.shape}, got {array.shape}; make a new tensor instead.")
         self._data = array
@@ -162,8 +182,8 @@ class Tensor:
         if self.node is not None:
             raise GraphError("to: this tensor was computed by recorded operations; move its leaves, or detach() it.")
         out = Tensor(backend.to(self._data, name))
-        if self._leaf:
-            out._leaf, out._version = True, [0]
+        out._leaf, out.name = self._leaf, self.name
+        out._version = self._version if out._data is self._data else [0] if self._leaf else None
         return out
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -203,14 +223,12 @@ class Tensor:
         gradients are recorded computations. Errors: no history, a non-scalar without `gradient`, a graph that an
         earlier pass has freed, a value changed since the forward pass.
         """
-        found = _propagate([self], [gradient], None, create_graph)
-        for leaf, (g, owned) in found.items():
-            if leaf.grad is not None:
-                leaf.grad = leaf.grad + g if create_graph else Tensor(_array(leaf.grad._data + g))
-            elif create_graph:
-                leaf.grad = g
-            else:
-                leaf.grad = Tensor(_array(g if owned else g.copy()))
+        with _recorded() if create_graph else no_grad():
+            for leaf, (g, owned) in _propagate([self], [gradient], None, create_graph).items():
+                if leaf.grad is None:
+                    leaf.grad = _own(g, owned)
+                else:
+                    leaf.grad = leaf.grad + g
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None) -> Tensor:
@@ -239,6 +257,7 @@ class Rule:
     """A gradient rule and where its arguments come from, worked out once from their names."""
 
     __slots__ = ("collect", "function", "reads", "sources")
+    reads: frozenset[int] | None  # the inputs whose values it asks for; None: all of them
 
     def __init__(self, function: Callable, op: Primitive):
         self.function = function
@@ -246,7 +265,9 @@ class Rule:
         if not names or names[0] != "g":
             raise TypeError(f"{op.name}: the first argument of a gradient rule must be g, got {names}")
         self.sources = [op.source(name) for name in names[1:]]
-        self.reads = {index for kind, index in self.sources if kind == "x"}
+        self.reads = frozenset(index for kind, index in self.sources if kind == "x")
+        if ("X", 0) in self.sources:
+            self.reads = None
         positions = [0 if kind == "y" else index + 1 for kind, index in self.sources if kind in "yx"]
         if len(positions) == len(self.sources) and not op.variadic:  # the usual case: only outputs and inputs
             if len(positions) > 1:
@@ -268,6 +289,7 @@ class Primitive:
                  composed: Callable | None, residual: bool):  # fmt: skip
         self.name = forward.__name__.strip("_")
         self.forward, self.composed, self.residual = forward, composed, residual
+        self.rules_by_input = bool(rules)
         parameters = list(inspect.signature(forward).parameters.values())
         self.variadic = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
         arity = 0 if self.variadic else (len(rules) or self._leading(parameters, joint))
@@ -276,10 +298,15 @@ class Primitive:
         self.many = parameters[0].name if self.variadic else None
         self.attributes = [p.name for p in parameters[arity:] if p.kind is not p.VAR_POSITIONAL]
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        if self.variadic and joint is None:
+            raise TypeError(f"{self.name}: an operation on any number of inputs needs a joint rule")
         self.joint = Rule(joint, self) if joint else None
         self.rules = [Rule(rule, self) if rule else None for rule in rules]
-        if composed and not self.joint.reads >= set(range(arity)):
-            raise TypeError(f"{self.name}: an operation with a composed twin must keep all its inputs")
+        if composed:
+            asked = {name for kind, name in self.joint.sources if kind in "xa"}
+            if asked != {*range(arity), *list(inspect.signature(composed).parameters)[arity:]}:
+                raise TypeError(f"{self.name}: the joint rule must ask for what its composed twin takes: all inputs, "
+                                "and the same other arguments")  # fmt: skip
 
     @staticmethod
     def _leading(parameters: list, joint: Callable) -> int:
@@ -288,11 +315,13 @@ class Primitive:
 
     def source(self, name: str) -> tuple[str, Any]:
         """(kind, index or name) of a rule's argument: y output, x input, s shape, r residual, a attribute."""
+        if name in ("y", "needs") and name in self.inputs:
+            raise TypeError(f"{self.name}: in a rule {name!r} does not mean an input; name the input otherwise")
         if name == "y":
             return "y", 0
         if name == "r" and self.residual:
             return "r", 0
-        if name == "needs":
+        if name == "needs" and not self.rules_by_input:
             return "n", 0
         if self.variadic and name in (self.many, f"{self.many}_shape"):
             return ("X", 0) if name == self.many else ("S", 0)
@@ -329,7 +358,10 @@ class Primitive:
                 if len(extra) > len(self.attributes):
                     total = self.arity + len(self.attributes)
                     raise TypeError(f"{self.name}: expected at most {total} arguments, got {len(inputs)}")
-                attributes = {**dict(zip(self.attributes, extra, strict=False)), **attributes}
+                by_position = dict(zip(self.attributes, extra, strict=False))
+                if twice := by_position.keys() & attributes.keys():
+                    raise TypeError(f"{self.name}: got argument {min(twice)!r} twice")
+                attributes = {**by_position, **attributes}
                 inputs = inputs[: self.arity]
             elif len(inputs) < self.arity or any(name in attributes for name in self.inputs):
                 attributes = dict(attributes)
@@ -338,7 +370,12 @@ class Primitive:
                 if missing:
                     raise TypeError(f"{self.name}: missing argument {missing[0]!r}")
                 inputs += tuple(attributes.pop(n) if n in attributes else self.defaults[n] for n in rest)
-        return inputs, {k: v._data if isinstance(v, Tensor) else v for k, v in attributes.items()}
+        return inputs, {k: self._constant(k, v) if isinstance(v, Tensor) else v for k, v in attributes.items()}
+
+    def _constant(self, name: str, value: Tensor) -> Array:
+        if value.requires_grad and _recording:
+            raise GraphError(f"{self.name}: no gradient flows to its argument {name!r}; pass {name}.detach().")
+        return value._data
 
     def explain(self, error: Exception, arrays: Sequence) -> MinigenError:
         """Turn an array library's complaint into one that names the operation and what came."""
@@ -368,7 +405,7 @@ def primitive(*rules: Callable | None, joint: Callable | None = None, composed: 
 
     def decorate(forward: Callable) -> Callable:
         op = Primitive(forward, rules, joint, composed, residual)
-        arity, variadic, names = op.arity, op.variadic, frozenset(op.inputs)
+        arity, variadic = op.arity, op.variadic
         op_rules, op_joint = op.rules, op.joint
 
         def apply(*inputs, **attributes):
@@ -400,7 +437,7 @@ def primitive(*rules: Callable | None, joint: Callable | None = None, composed: 
             if type(y) is tuple:
                 return _several(op, y, arrays, rest, tracked, watched, attributes)
             out = Tensor(_array(y))
-            if watched is not None and y.base is not None:
+            if watched is not None:
                 out._version = _shared_version(y, watched)
             if tracked and _recording:
                 out.node = _record(op, y, arrays, rest, tracked, watched, attributes)
@@ -433,14 +470,13 @@ def primitive(*rules: Callable | None, joint: Callable | None = None, composed: 
             ys = tuple(map(_array, ys))
             outs = tuple(map(Tensor, ys))
             for out in outs:
-                if watched is not None and out._data.base is not None:
+                if watched is not None:
                     out._version = _shared_version(out._data, watched)
-            if tracked and _recording:
-                node = _record(op, ys, arrays, rest, tracked, watched, attributes)
+            if tracked and _recording and (node := _record(op, ys, arrays, rest, tracked, watched, attributes)):
                 node.outputs = tuple((y.shape, y.dtype) for y in ys)
                 for i, out in enumerate(outs):
                     if out._data.dtype.kind in "fc":
-                        out.node = _output(node, i)
+                        out.node = _Output(node, i)
             return outs
 
         for attribute in ("__name__", "__qualname__", "__doc__", "__module__", "__wrapped__"):
@@ -456,16 +492,10 @@ def _array(y: Any) -> Array:
     return xp.asarray(y) if isinstance(y, np.generic) else y
 
 
-def _output(node: Node, index: int) -> _Output:
-    out = _Output()
-    out.op, out.number, out.parent, out.index, out.edges = node.op, next(_numbers), node, index, ()
-    return out
-
-
 def _shared_version(y: Array, watched: list) -> list | None:
-    """A view of a leaf's memory shares the leaf's version counter."""
+    """A result in a leaf's memory, the leaf's array itself or a view, shares the leaf's version counter."""
     for _, a in watched:
-        if y.base is a._data or y.base is a._data.base is not None:
+        if y is a._data or (y.base is not None and (y.base is a._data or y.base is a._data.base)):
             return a._version
     return None
 
@@ -479,14 +509,14 @@ def _watch(op: Primitive, watched: list, tracked: list) -> list:
     return [
         (op.inputs[i] if not op.variadic else f"{op.many}[{i}]", a.name, a._version, a._version[0])
         for i, a in watched
-        if i in kept or op.variadic
+        if kept is None or i in kept
     ]
 
 
 @primitive(lambda g: g)
-def _alias(x):
-    """y = x, under a node of its own."""
-    return x
+def _copy(x):
+    """y = x, in memory and under a node of its own."""
+    return x.copy()
 
 
 # -- the backward pass ------------------------------------------------------------------------------------------------
@@ -504,7 +534,10 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor], 
     single = isinstance(inputs, Tensor)
     wanted = [inputs] if single else list(inputs)
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    cotangents = [grad_outputs] if isinstance(outputs, Tensor) else list(grad_outputs or [None] * len(outs))
+    if isinstance(outputs, Tensor) or grad_outputs is None:
+        cotangents = [grad_outputs] * len(outs)
+    else:
+        cotangents = list(grad_outputs)
     if len(cotangents) != len(outs):
         raise ShapeError(f"grad: expected {len(outs)} grad_outputs, one per output, got {len(cotangents)}.")
     keys = [t.node or t for t in wanted]
@@ -513,16 +546,17 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor], 
             raise GraphError(f"grad: input {i} does not require a gradient; make it with requires_grad=True.")
     found = _propagate(outs, cotangents, set(keys), create_graph)
     results, given = [], set()
-    for key, t in zip(keys, wanted, strict=True):
-        if key not in found:
-            g, owned = xp.zeros_like(t._data), True
-        else:
-            g, owned = found[key]
-        if not isinstance(g, Tensor):
-            g = Tensor(_array(g if owned and key not in given else g.copy()))
-        given.add(key)
-        results.append(g)
+    with _recorded() if create_graph else no_grad():
+        for key, t in zip(keys, wanted, strict=True):
+            g, owned = found[key] if key in found else (xp.zeros_like(t._data), True)
+            results.append(_own(g, owned and key not in given))
+            given.add(key)
     return results[0] if single else results
+
+
+def _own(g: Any, owned: bool) -> Tensor:
+    """A gradient as a Tensor that shares its memory with nothing else."""
+    return _copy(g) if isinstance(g, Tensor) else Tensor(_array(g if owned else g.copy()))
 
 
 def _propagate(outputs: list[Tensor], cotangents: list, wanted: set | None, create_graph: bool) -> dict:
@@ -571,17 +605,20 @@ def _propagate(outputs: list[Tensor], cotangents: list, wanted: set | None, crea
             if node.watched:
                 _check_versions(node)
             op = node.op
-            if create_graph or op.joint is not None:
-                arrivals = _all_gradients(node, g, create_graph)
-            else:
-                arrivals = None
-            for edge in node.edges:
-                parent, i, args, shape, dtype = edge
+            if type(g) is list:
+                g = _completed(g, node.outputs)
+            arrivals = _joint_gradients(node, g, create_graph) if op.joint is not None else None
+            for parent, i, args, shape, dtype in node.edges:
                 if useful is not None and parent not in useful:
                     continue
-                r = op.rules[i].function(g, *args) if arrivals is None else arrivals[i]
-                if r is None:
-                    continue
+                if arrivals is not None:
+                    r = arrivals[i]
+                    if r is None:
+                        continue
+                elif create_graph:
+                    r = op.rules[i].function(g, *_rewrapped(node, op.rules[i].sources, args))
+                else:
+                    r = op.rules[i].function(g, *args)
                 if r.shape != shape:
                     r = _unbroadcast(r, shape, op)
                 if r.dtype is not dtype and r.dtype != dtype:
@@ -589,8 +626,8 @@ def _propagate(outputs: list[Tensor], cotangents: list, wanted: set | None, crea
                 held = pending.get(parent)
                 if held is None:
                     pending[parent] = r
-                    if type(parent) is Tensor:
-                        if not create_graph and _is_fresh(r, g, args):
+                    if isinstance(parent, Tensor):
+                        if not create_graph and arrivals is None and _is_fresh(r, g, args):
                             owned.add(parent)
                     else:
                         heappush(heap, (-parent.number, parent))
@@ -608,49 +645,54 @@ def _propagate(outputs: list[Tensor], cotangents: list, wanted: set | None, crea
     return found
 
 
-def _all_gradients(node: Node, g: Any, create_graph: bool) -> Any:
-    """The gradients of a node's inputs, by index, from a joint rule or with Tensors for arguments."""
-    op = node.op
-    if type(g) is list:
-        like = next(a for a in g if a is not None)
-        g = tuple(_zeros(shape, dtype, like) if a is None else a
-                  for a, (shape, dtype) in zip(g, node.outputs, strict=True))  # fmt: skip
+def _joint_gradients(node: Node, g: Any, create_graph: bool) -> Any:
+    """The gradients of a node's inputs, by index, from its joint rule or composed twin."""
+    op, args = node.op, node.edges[0][2]
     if not create_graph:
-        return op.joint.function(g, *node.edges[0][2])
-    parents = {i: parent for parent, i, *_ in node.edges}
-
-    def rewrap(source: tuple, value: Any) -> Any:
-        """A kept value as the Tensor that it was, on the same node."""
-        kind, index = source
-        if kind == "y":
-            if type(value) is tuple:
-                return tuple(Tensor(v, _output(node, k)) for k, v in enumerate(value))
-            return Tensor(value, node)
-        if kind == "x":
-            parent = parents.get(index)
-            return value if parent is None else parent if type(parent) is Tensor else Tensor(value, parent)
-        if kind == "X":
-            return tuple(rewrap(("x", k), v) for k, v in enumerate(value))
-        return value
-
-    if op.joint is None:
-        return {
-            i: op.rules[i].function(g, *map(rewrap, op.rules[i].sources, args)) for _, i, args, _, _ in node.edges
-        }
-    args = tuple(map(rewrap, op.joint.sources, node.edges[0][2]))
+        return op.joint.function(g, *args)
+    args = _rewrapped(node, op.joint.sources, args)
     if op.composed is None:
         return op.joint.function(g, *args)
     kept = dict(zip(op.joint.sources, args, strict=True))
     inputs = [kept["x", i] for i in range(op.arity)]
-    for i in parents:
-        inputs[i] = _alias(inputs[i])  # so that ∂/∂xᵢ stops here, also where one input was computed from another
+    needed = [i for _, i, *_ in node.edges]
+    for i in needed:
+        inputs[i] = _copy(inputs[i])  # so that ∂/∂xᵢ stops here, also where one input was computed from another
     outputs = op.composed(*inputs, **{name: value for (kind, name), value in kept.items() if kind == "a"})
-    return dict(zip(parents, grad(outputs, [inputs[i] for i in parents], g, create_graph=True), strict=True))
+    return dict(zip(needed, grad(outputs, [inputs[i] for i in needed], g, create_graph=True), strict=True))
 
 
-def _is_fresh(r: Array, g: Array, args: tuple) -> bool:
+def _rewrapped(node: Node, sources: list, args: tuple) -> list:
+    """A rule's arguments, each output and input as the Tensor that it was, on the same node."""
+    parents = {i: parent for parent, i, *_ in node.edges}
+
+    def output(k: int, value: Array) -> Any:
+        return Tensor(value, _Output(node, k)) if value.dtype.kind in "fc" else value
+
+    def input(i: int, value: Any) -> Any:
+        parent = parents.get(i)
+        return value if parent is None else parent if isinstance(parent, Tensor) else Tensor(value, parent)
+
+    def rewrap(source: tuple, value: Any) -> Any:
+        kind, index = source
+        if kind == "y":
+            return tuple(map(output, count(), value)) if type(value) is tuple else Tensor(value, node)
+        if kind == "x":
+            return input(index, value)
+        return tuple(map(input, count(), value)) if kind == "X" else value
+
+    return [rewrap(source, value) for source, value in zip(sources, args, strict=True)]
+
+
+def _completed(gs: list, outputs: tuple) -> tuple:
+    """The gradients of all outputs of an operation: zeros where none has arrived."""
+    like = next(g for g in gs if g is not None)
+    return tuple(_zeros(*out, like) if g is None else g for g, out in zip(gs, outputs, strict=True))
+
+
+def _is_fresh(r: Array, g: Any, args: tuple) -> bool:
     """Did the rule make this array itself? Then it may become a gradient without a copy."""
-    return r is not g and r.base is None and type(g) is not list and all(r is not a for a in args)
+    return r.base is None and not any(r is a or (type(a) is tuple and any(r is b for b in a)) for a in (g, *args))
 
 
 def _zeros(shape: tuple, dtype: Any, like: Any) -> Any:
@@ -674,9 +716,8 @@ def _cotangent(out: Tensor, cotangent: Any, create_graph: bool) -> Any:
         raise ShapeError(f"backward: the gradient must have the output's shape {out.shape}, got {cotangent.shape}.")
     if backend.name_of(cotangent._data) != backend.name_of(out._data):
         raise BackendError("backward: the gradient and the output lie on different devices; move one with .to(...).")
-    if create_graph:
-        return cotangent
-    return cotangent._data if cotangent.dtype == out.dtype else cotangent._data.astype(out.dtype)
+    g = cotangent if create_graph else cotangent._data
+    return g if g.dtype == out.dtype else g.astype(out.dtype)
 
 
 def _parents(node: Node) -> list:
@@ -692,7 +733,7 @@ def _leading_to(wanted: set, roots: list[Node]) -> set:
     seen, stack = set(roots), list(roots)
     while stack:
         for parent in _parents(stack.pop()):
-            if type(parent) is not Tensor and parent not in seen:
+            if not isinstance(parent, Tensor) and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
     leads: set = set()
@@ -705,11 +746,10 @@ def _leading_to(wanted: set, roots: list[Node]) -> set:
 def _unbroadcast(r: Any, shape: tuple, op: Primitive) -> Any:
     """Sum `r` over the axes along which an input of this shape was repeated."""
     extra = r.ndim - len(shape)
-    repeated = tuple(i for i, n in enumerate(shape, extra) if n == 1 and r.shape[i] != 1)
-    r = r.sum(axis=(*range(extra), *repeated), keepdims=True)
-    if r.shape[max(extra, 0) :] != shape:
+    if extra < 0 or any(n not in (1, m) for n, m in zip(shape, r.shape[extra:], strict=True)):
         raise ShapeError(f"{op.name}: its gradient rule gave shape {r.shape} for an input of shape {shape}.")
-    return r.reshape(shape)
+    repeated = tuple(i for i, n in enumerate(shape, extra) if n == 1 and r.shape[i] != 1)
+    return r.sum(axis=(*range(extra), *repeated), keepdims=True).reshape(shape)
 
 
 def _freed(node: Node) -> GraphError:
