@@ -5,9 +5,11 @@ operation takes Tensors, arrays and numbers; given no Tensor it is plain array c
 """
 
 from ..tensor import Tensor
-from . import elementwise
+from . import elementwise, indexing, linalg, shape
 from .convolution import *  # noqa: F403
 from .elementwise import *  # noqa: F403
+from .indexing import *  # noqa: F403
+from .linalg import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .normalization import *  # noqa: F403
 from .reduction import *  # noqa: F403
@@ -20,7 +22,7 @@ def _reflected(operation):
 
 _OPERATORS = {
     "add": elementwise.add, "sub": elementwise.subtract, "mul": elementwise.multiply, "truediv": elementwise.divide,
-    "pow": elementwise.power,
+    "pow": elementwise.power, "matmul": linalg.matmul,
 }  # fmt: skip
 for _name, _operation in _OPERATORS.items():
     setattr(Tensor, f"__{_name}__", _operation)
@@ -40,7 +42,19 @@ Tensor.__invert__ = elementwise.logical_not
 
 _METHODS = [
     "exp", "log", "sqrt", "square", "abs", "sin", "cos", "tanh", "sigmoid", "relu", "clip", "sign",
-    "sum", "reshape",
+    "sum", "mean", "var", "max", "min", "prod", "cumsum", "logsumexp", "softmax", "log_softmax",
+    "squeeze", "swapaxes", "astype", "take",
 ]  # fmt: skip
 for _name in _METHODS:
     setattr(Tensor, _name, globals()[_name])
+
+Tensor.__getitem__ = indexing.getitem
+Tensor.T = property(shape.transpose)
+Tensor.transpose = lambda self, *axes: shape.transpose(self, _one_or_many(axes) if axes else None)
+Tensor.reshape = lambda self, *sizes: shape.reshape(self, _one_or_many(sizes))
+Tensor.flatten = lambda self: shape.reshape(self, -1)
+
+
+def _one_or_many(numbers):
+    """The numbers of a call f(2, 3), f((2, 3)) or f(None)."""
+    return numbers[0] if len(numbers) == 1 else numbers
