@@ -1,4 +1,4 @@
-"""Data: image sets by name or folder, synthetic densities, and the order in which examples are seen.
+"""Data: image sets and texts by name or path, tokenizers, synthetic data, and the order in which examples are seen.
 
 Everything here is NumPy on the host.
 """
@@ -6,28 +6,59 @@ Everything here is NumPy on the host.
 from .batches import Batches
 from .bundled import load_digits
 from .catalog import available, load
+from .dates import date_pairs, number_pairs, number_words
 from .folder import load_folder
 from .idx import read_idx, write_idx
 from .images import ImageSet
+from .pairs import Pair, load_pairs, split_pairs
 from .pixels import from_signed, from_unit, to_signed, to_unit
 from .remote import download
 from .synthetic import mixture_1d, ring_of_gaussians, two_moons
+from .text import (
+    Poem,
+    available_texts,
+    load_poems,
+    load_text,
+    random_windows,
+    strided_windows,
+    train_validation_split,
+)
+from .tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer, load_tokenizer, tokenizer_from_dict
 
 __all__ = [
+    "BPETokenizer",
     "Batches",
+    "ByteTokenizer",
+    "CharTokenizer",
     "ImageSet",
+    "Pair",
+    "Poem",
+    "Tokenizer",
     "available",
+    "available_texts",
+    "date_pairs",
     "download",
     "from_signed",
     "from_unit",
     "load",
     "load_digits",
     "load_folder",
+    "load_pairs",
+    "load_poems",
+    "load_text",
+    "load_tokenizer",
     "mixture_1d",
+    "number_pairs",
+    "number_words",
+    "random_windows",
     "read_idx",
     "ring_of_gaussians",
+    "split_pairs",
+    "strided_windows",
     "to_signed",
     "to_unit",
+    "tokenizer_from_dict",
+    "train_validation_split",
     "two_moons",
     "write_idx",
 ]

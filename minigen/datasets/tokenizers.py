@@ -71,7 +71,7 @@ class Tokenizer(ABC):
         return batch, lengths
 
     def to_dict(self) -> dict[str, Any]:
-        """All of the tokenizer, as JSON can hold it; ``from_dict`` makes it again."""
+        """All of the tokenizer, as JSON can hold it; ``tokenizer_from_dict`` makes it again."""
         return {"kind": self.kind, "special_tokens": self.special_tokens, **self._learnt()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -262,23 +262,21 @@ def _learn(words: dict[bytes, int], merges: int) -> list[tuple[int, int]]:
             continue
         if n > -2:
             break
-        new, changed = 256 + len(learnt), set()
+        new, change = 256 + len(learnt), defaultdict(int)
         learnt.append(best)
         for i in where.pop(best):
             old = sequences[i]
             sequences[i] = merged = _merged(old, best, new)
             for pair in zip(old, old[1:]):
-                count[pair] -= times[i]
-                changed.add(pair)
+                change[pair] -= times[i]
             for pair in zip(merged, merged[1:]):
-                count[pair] += times[i]
-                where[pair].add(i)
-                changed.add(pair)
-        for pair in changed:
-            if count[pair]:
+                change[pair] += times[i]
+                if new in pair:
+                    where[pair].add(i)
+        for pair, difference in change.items():
+            if difference:
+                count[pair] += difference
                 heapq.heappush(queue, (-count[pair], pair))
-            else:
-                del count[pair]
     return learnt
 
 
@@ -294,7 +292,7 @@ def _merged(sequence: list[int], pair: tuple[int, int], new: int) -> list[int]:
     return out
 
 
-def from_dict(saved: dict[str, Any]) -> Tokenizer:
+def tokenizer_from_dict(saved: dict[str, Any]) -> Tokenizer:
     """The tokenizer that ``to_dict`` described. Raises DataError for anything else."""
     try:
         kind, special_tokens = saved["kind"], saved["special_tokens"]
@@ -321,7 +319,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     except ValueError as error:
         raise DataError(f"{path}: expected a tokenizer in JSON, came something else; save it again.") from error
     try:
-        return from_dict(saved)
+        return tokenizer_from_dict(saved)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
