@@ -698,7 +698,7 @@ def _is_fresh(r: Array, g: Any, args: tuple) -> bool:
 def _zeros(shape: tuple, dtype: Any, like: Any) -> Any:
     if isinstance(like, Tensor):
         return Tensor(_zeros(shape, dtype, like._data))
-    return xp.zeros(shape, dtype, like=like)
+    return xp.zeros(shape, dtype, like=_array(like))
 
 
 def _cotangent(out: Tensor, cotangent: Any, create_graph: bool) -> Any:
