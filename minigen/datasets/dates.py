@@ -110,14 +110,17 @@ def number_words(n: int) -> str:
 
 
 def number_pairs(n: int, generator: np.random.Generator, *, held_out: bool = False) -> list[tuple[str, str]]:
-    """n pairs such as ("twenty-one", "21"): a length from 1 to 6 digits is drawn, then a number of that length."""
+    """n pairs such as ("twenty-one", "21"): a length of up to 6 digits is drawn, then a number of that length.
+
+    Numbers below 100 are the words that all others are made of, and are never held out.
+    """
     _check("number_pairs", n, generator)
     pairs: list[tuple[str, str]] = []
-    while len(pairs) < n:
-        digits = int(generator.integers(1, 7))
-        number = int(generator.integers(10 ** (digits - 1) if digits > 1 else 0, 10**digits))
-        if is_held_out(number) == held_out:
-            pairs.append((number_words(number), str(number)))
+    for digits in generator.integers(3 if held_out else 1, 7, n).tolist():
+        number = None
+        while number is None or (number >= 100 and is_held_out(number)) != held_out:
+            number = int(generator.integers(10 ** (digits - 1) if digits > 1 else 0, 10**digits))
+        pairs.append((number_words(number), str(number)))
     return pairs
 
 
