@@ -202,13 +202,13 @@ _STATE = ("grams", "shares", "backoff")
 def _discounts(a: np.ndarray) -> np.ndarray:
     """D(0), D(1), D(2), D(3+) for adjusted counts a.
 
-    Where few grams are rare, as with single characters, an estimate may lie outside (0, a] or divide by 0; then Y
-    stands in for it, and ½ for Y.
+    Where few grams are rare, as with single characters or in a very short text, an estimate may divide by 0, be
+    negative or take off all of a count; then Y stands in for it, and ½ for Y.
     """
     n1, n2, n3, n4 = np.bincount(np.minimum(a, 5), minlength=6)[1:5].tolist()
-    Y = n1 / (n1 + 2 * n2) if n1 else 0.5
+    Y = n1 / (n1 + 2 * n2) if n1 and n2 else 0.5
     D = [0.0]
     for count, n, more in ((1, n1, n2), (2, n2, n3), (3, n3, n4)):
         estimate = count - (count + 1) * Y * more / n if n else 0.0
-        D.append(estimate if 0 < estimate <= count else Y)
+        D.append(estimate if 0 < estimate < count else Y)
     return np.array(D)
