@@ -30,8 +30,8 @@ import numpy as xp
 from .errors import BackendError, ConfigError, DtypeError
 
 __all__ = [
-    "BACKENDS", "Array", "asarray", "available", "backend_of", "current", "default_dtype", "erf", "generator", "is_array",
-    "name_of", "no_device_reason", "normal", "synchronize", "to", "to_host", "uniform", "use", "xp",
+    "BACKENDS", "Array", "add_at", "asarray", "available", "backend_of", "current", "default_dtype", "erf", "generator",
+    "is_array", "name_of", "no_device_reason", "normal", "synchronize", "to", "to_host", "uniform", "use", "xp",
 ]  # fmt: skip
 
 BACKENDS = ("numpy", "numba", "cupy")
@@ -182,6 +182,16 @@ def erf(x: Array) -> Array:
     else:
         from scipy import special
     return special.erf(x)
+
+
+def add_at(y: Array, index: Any, x: Array) -> None:
+    """y[index] += x in place, where a place that is named twice gets both; `np.add.at` for any index on either side."""
+    if name_of(y) == "cupy":
+        from cupyx import scatter_add
+
+        scatter_add(y, index, x)
+    else:
+        np.add.at(y, index, x)
 
 
 def generator(seed: int, *, device: bool = False) -> Any:

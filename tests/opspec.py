@@ -29,6 +29,9 @@ class Bad:
     kwargs: dict
     error: type[Exception]
     match: str  # a regular expression for the message: names the operation, what was expected, what came
+    host_only: bool = (
+        False  # True where noticing takes a look at values, for which a device would have to be waited for
+    )
 
 
 @dataclass

@@ -285,6 +285,8 @@ def test_no_grad_records_nothing(spec, backend_name):
 def test_a_bad_call_says_what_is_wrong(spec, backend_name):
     assert spec.bad, f"{spec.name}: no bad call on record"
     for bad in spec.bad:
+        if bad.host_only and backend_name == "cupy":
+            continue
         for make in (tensor, backend.asarray):
             with pytest.raises(bad.error, match=bad.match) as caught:
                 spec.op(*convert(bad.args, make), **{k: convert(v, backend.asarray) for k, v in bad.kwargs.items()})

@@ -34,7 +34,7 @@ def scatter(x, index, shape):
     if _names_each_once(index):
         y[index] = x
     else:
-        xp.add.at(y, index, x)
+        backend.add_at(y, index, x)
     return y
 
 
@@ -44,7 +44,7 @@ def take(x, indices, axis=None):
 
     Shapes (a, n, b), (…) -> (a, …, b).
     """
-    return xp.take(x, _arrays(x, indices), axis=axis)
+    return xp.take(x, _arrays(x, _integers("take", indices)), axis=axis)
 
 
 @primitive(lambda g, x_shape, indices, axis: scatter(g, _grid(x_shape, indices, axis), x_shape), None)
@@ -53,7 +53,7 @@ def take_along_axis(x, indices, axis=-1):
 
     Shapes (a, n, b), (a, m, b) -> (a, m, b); axes other than `axis` broadcast.
     """
-    return xp.take_along_axis(x, _integers(_arrays(x, indices)), normalize_axis_index(axis, x.ndim))
+    return xp.take_along_axis(x, _arrays(x, _integers("take_along_axis", indices)), normalize_axis_index(axis, x.ndim))
 
 
 @primitive(None, lambda g, ids, weight_shape: scatter(g, ids, weight_shape))
@@ -112,22 +112,27 @@ def _places(shape: tuple[int, ...], indices: Any, axis: int | None) -> tuple[Any
 
 def _grid(shape: tuple[int, ...], indices: Any, axis: int) -> tuple:
     """The index that picks what `take_along_axis` picks: positions 0 … n−1 along the other axes."""
-    axis, indices = normalize_axis_index(axis, len(shape)), _integers(indices)
+    axis, indices = normalize_axis_index(axis, len(shape)), _integers("take_along_axis", indices)
     return tuple(
         indices if i == axis else xp.arange(n, like=indices).reshape([-1 if j == i else 1 for j in range(len(shape))])
         for i, n in enumerate(shape)
     )
 
 
-def _integers(ids: Any) -> Any:
-    return ids if backend.is_array(ids) else backend.asarray(ids)
+def _integers(op: str, indices: Any) -> Any:
+    """`indices`, also a number or a list, as an array of integers."""
+    if not backend.is_array(indices):
+        indices = backend.asarray(indices)
+    if indices.dtype.kind not in "iu":
+        raise DtypeError(
+            f"{op}: expected integers for indices, got {indices.dtype}; convert them with astype('int64')."
+        )
+    return indices
 
 
 def _checked(op: str, ids: Any, n: int) -> Any:
     """`ids` as an array of integers in [0, n)."""
-    ids = _integers(ids)
-    if ids.dtype.kind not in "iu":
-        raise DtypeError(f"{op}: expected integer ids, got {ids.dtype}; convert them with astype('int64').")
+    ids = _integers(op, ids)
     if backend.name_of(ids) == "numpy" and ids.size and (ids.min() < 0 or ids.max() >= n):
         raise ShapeError(
             f"{op}: expected ids from 0 to {n - 1}, got {ids.min()} to {ids.max()}; is the vocabulary larger?"

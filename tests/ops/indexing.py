@@ -140,51 +140,51 @@ def one_hot_samples(rng):
             np.zeros((0, 2), int)) for dtype in ((), ("int64",))]  # fmt: skip
 
 
-OUT = Bad((GRID, np.array([0, 2])), {}, ShapeError, r"float64\[2, 3\], int64\[2\].*index 2 is out of bounds")
+OUT = Bad((GRID, np.array([0, 2])), {}, ShapeError, r"float64\[2, 3\], int64\[2\].*index 2 is out of", host_only=True)
 
 SPECS = [
     OpSpec(
         "getitem", ops.getitem, lambda x, index: x[index], getitem_samples, complex_step=True, torch=getitem_torch,
-        bad=[Bad((GRID, 2), {}, ShapeError, r"float64\[2, 3\], 2.*index 2 is out of bounds for axis 0 with size 2"),
+        bad=[Bad((GRID, 2), {}, ShapeError, r"float64\[2, 3\], 2.*ndex 2 is out of bounds for axis 0 with size 2"),
              OUT,
              Bad((GRID, (0, 0, 0)), {}, ShapeError, "too many indices"),
              Bad((GRID, np.array([0.5])), {}, ShapeError, r"float64\[1\].*integer"),
              Bad((GRID, np.array([True, False, True])), {}, ShapeError, r"bool\[3\].*boolean"),
-             Bad((GRID, "a"), {}, ShapeError, "'a'.*valid indices")],
+             Bad((GRID, "a"), {}, ShapeError, "'a'")],
     ),
     OpSpec(
         "scatter", ops.scatter, scatter_reference, scatter_samples, complex_step=True, torch=scatter_torch,
-        bad=[Bad((GRID, np.array([0, 2]), (2, 3)), {}, ShapeError, "index 2 is out of bounds"),
-             Bad((np.ones((2, 2100)), np.array([0, 3]), (3, 2100)), {}, ShapeError, "positions below 3, got 0 to 3"),
+        bad=[Bad((GRID, np.array([0, 2]), (2, 3)), {}, ShapeError, "index 2 is out of bounds", host_only=True),
+             Bad((np.ones((2, 2100)), np.array([0, 3]), (3, 2100)), {}, ShapeError, "below 3, got 0 to 3", host_only=True),
              Bad((GRID, np.array([0, 1, 1]), (2, 3)), {}, ShapeError, r"float64\[2, 3\], int64\[3\]")],
     ),
     OpSpec(
         "take", ops.take, np.take, take_samples, complex_step=True, torch=take_torch,
-        bad=[Bad((GRID, np.array([0, 2]), 0), {}, ShapeError, "index 2 is out of bounds for axis 0"),
-             Bad((GRID, 6), {}, ShapeError, r"float64\[2, 3\], 6.*out of bounds"),
+        bad=[Bad((GRID, np.array([0, 2]), 0), {}, ShapeError, "index 2 is out of bounds for axis 0", host_only=True),
+             Bad((GRID, 6), {}, ShapeError, r"float64\[2, 3\], 6.*out of bounds", host_only=True),
              Bad((GRID, 0, 2), {}, ShapeError, "axis 2 is out of bounds"),
-             Bad((GRID, np.array([0.5]), 0), {}, DtypeError, "float64")],
+             Bad((GRID, np.array([0.5]), 0), {}, DtypeError, "expected integers for indices, got float64")],
     ),
     OpSpec(
         "take_along_axis", ops.take_along_axis,
         lambda x, indices, axis=-1: np.take_along_axis(x, np.asarray(indices), axis),
         along_samples, complex_step=True, torch=along_torch,
-        bad=[Bad((GRID, np.array([[3], [0]]), 1), {}, ShapeError, "index 3 is out of bounds"),
+        bad=[Bad((GRID, np.array([[3], [0]]), 1), {}, ShapeError, "index 3 is out of bounds", host_only=True),
              Bad((GRID, np.array([0]), 1), {}, ShapeError, "dimension"),
              Bad((GRID, np.array([[0]]), 2), {}, ShapeError, "axis 2 is out of bounds"),
              Bad((GRID, np.zeros((3, 1), int), 1), {}, ShapeError, r"float64\[2, 3\], int64\[3, 1\]"),
-             Bad((GRID, np.array([[0.5]]), 1), {}, ShapeError, "integer")],
+             Bad((GRID, np.array([[0.5]]), 1), {}, DtypeError, "expected integers")],
     ),
     OpSpec(
         "embedding", ops.embedding, embedding_reference, embedding_samples, differentiable=(1,), complex_step=True,
         torch=embedding_torch,
-        bad=[Bad((np.array([0, 2]), GRID), {}, ShapeError, "expected ids from 0 to 1, got 0 to 2"),
-             Bad((np.array([-1, 1]), GRID), {}, ShapeError, "got -1 to 1"),
-             Bad((np.array([0.0]), GRID), {}, DtypeError, "expected integer ids, got float64")],
+        bad=[Bad((np.array([0, 2]), GRID), {}, ShapeError, "expected ids from 0 to 1, got 0 to 2", host_only=True),
+             Bad((np.array([-1, 1]), GRID), {}, ShapeError, "got -1 to 1", host_only=True),
+             Bad((np.array([0.0]), GRID), {}, DtypeError, "expected integers for indices, got float64")],
     ),
     OpSpec(
         "one_hot", ops.one_hot, one_hot_reference, one_hot_samples, differentiable=(),
-        bad=[Bad((np.array([0, 4]), 4), {}, ShapeError, "expected ids from 0 to 3, got 0 to 4"),
-             Bad((np.array([True]), 4), {}, DtypeError, "expected integer ids, got bool")],
+        bad=[Bad((np.array([0, 4]), 4), {}, ShapeError, "expected ids from 0 to 3, got 0 to 4", host_only=True),
+             Bad((np.array([True]), 4), {}, DtypeError, "expected integers for indices, got bool")],
     ),
 ]  # fmt: skip
