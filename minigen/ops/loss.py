@@ -56,7 +56,7 @@ def bce_with_logits(logits, targets, reduction="mean"):
 
 
 def _cross_entropy_gradients(g, logits, labels, r, reduction):
-    return kernels.softmax_cross_entropy_gradient(logits, labels, r, _spread(g, labels.shape, reduction)), None
+    return kernels.softmax_cross_entropy_gradient(logits, labels, *r, _spread(g, labels.shape, reduction)), None
 
 
 def _composed_cross_entropy(logits, labels, *, reduction):
@@ -69,8 +69,8 @@ def _composed_cross_entropy(logits, labels, *, reduction):
 @primitive(joint=_cross_entropy_gradients, composed=_composed_cross_entropy, residual=True)
 def _softmax_cross_entropy(logits, labels, *, reduction):
     """L = ln Σ_j e^(l_j) − l_label"""
-    losses, lse = kernels.softmax_cross_entropy(logits, labels)
-    return _reduced(losses, reduction), lse
+    losses, *r = kernels.softmax_cross_entropy(logits, labels)
+    return _reduced(losses, reduction), r
 
 
 def softmax_cross_entropy(logits, labels, reduction="mean"):

@@ -1,0 +1,301 @@
+"""Batch norm over channels-last memory and layer norm over rows, each pass reading memory once.
+
+Sums are taken in blocks of rows: inside a block in the dtype of x, over the blocks in float64. The blocks depend on the
+shape alone, so that the result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import get_num_threads, njit, prange
+
+from ..reference import normalization as reference
+
+__all__ = ["batch_norm", "batch_norm_gradients", "channel_moments", "layer_norm", "layer_norm_gradients"]
+
+THREAD = 1 << 18  # elements that are worth a thread
+BLOCK = 1 << 14  # elements of a block: 64 KiB of float32 stay in the cache between two looks
+
+# Sums over a row may be taken in any order (reassoc), products and sums fused (contract). NaN must stay NaN: no nnan.
+FAST = {"reassoc", "contract", "nsz"}
+
+
+def _threads(x):
+    """How many threads the loop over x is worth. float64 is for checks: one, and nothing more to compile."""
+    return min(get_num_threads(), x.size // THREAD) if x.dtype == np.float32 else 1
+
+
+def _rows(x):
+    """x (N, C, …) as rows (M, C) over the same memory where that is channels-last, else None."""
+    last = x.transpose(0, *range(2, x.ndim), 1)
+    return last.reshape(-1, x.shape[1]) if last.flags.c_contiguous else None
+
+
+def _fits(x, *others):
+    return x.dtype.char in "fd" and x.size > 0 and all(a.dtype == x.dtype for a in others)
+
+
+def _laid_out_as(x, g):
+    """g in the dtype and memory order of x."""
+    out = np.empty_like(x)
+    out[...] = g
+    return out
+
+
+# -- batch norm -------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
+def _block_moments(x, lo, hi, mean, m2):
+    """Mean and Σ (x − mean)² of the rows lo … hi, for each column."""
+    n, columns = hi - lo, x.shape[1]
+    for c in range(columns):
+        mean[c] = 0
+        m2[c] = 0
+    for i in range(lo, hi):
+        for c in range(columns):
+            mean[c] += x[i, c]
+    for c in range(columns):
+        mean[c] /= n
+    for i in range(lo, hi):
+        for c in range(columns):
+            d = x[i, c] - mean[c]
+            m2[c] += d * d
+
+
+@njit(cache=True)
+def _moments(x, block, means, m2s):
+    for b in range(means.shape[0]):
+        _block_moments(x, b * block, min(x.shape[0], (b + 1) * block), means[b], m2s[b])
+
+
+@njit(cache=True, parallel=True)
+def _moments_parallel(x, block, means, m2s):
+    for b in prange(means.shape[0]):
+        _block_moments(x, b * block, min(x.shape[0], (b + 1) * block), means[b], m2s[b])
+
+
+@njit(cache=True, error_model="numpy")
+def _joined(means, m2s, block, rows, mean, variance):
+    """The moments of all rows from those of the blocks (Chan, Golub & LeVeque 1983)."""
+    for c in range(mean.size):
+        total, m2 = 0.0, 0.0
+        for b in range(means.shape[0]):
+            total += means[b, c] * np.float64(min(block, rows - b * block))
+        centre = total / rows
+        for b in range(means.shape[0]):
+            d = means[b, c] - centre
+            m2 += m2s[b, c] + d * d * min(block, rows - b * block)
+        mean[c] = centre
+        variance[c] = m2 / rows
+
+
+def channel_moments(x):
+    rows = _rows(x)
+    if rows is None or not _fits(x):
+        return reference.channel_moments(x)
+    m, c = rows.shape
+    block = max(16, BLOCK // c)
+    means = np.empty((-(-m // block), c), x.dtype)
+    m2s = np.empty_like(means)
+    mean, variance = np.empty(c, x.dtype), np.empty(c, x.dtype)
+    (_moments_parallel if _threads(x) > 1 else _moments)(rows, block, means, m2s)
+    _joined(means, m2s, block, m, mean, variance)
+    return mean, variance
+
+
+@njit(cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
+def _affine(x, mean, scale, bias, y, lo, hi):
+    for i in range(lo, hi):
+        for c in range(x.shape[1]):
+            y[i, c] = (x[i, c] - mean[c]) * scale[c] + bias[c]
+
+
+@njit(cache=True, parallel=True)
+def _affine_parallel(x, mean, scale, bias, y, threads):
+    for k in prange(threads):
+        _affine(x, mean, scale, bias, y, k * x.shape[0] // threads, (k + 1) * x.shape[0] // threads)
+
+
+def batch_norm(x, mean, r, weight, bias):
+    rows = _rows(x)
+    if rows is None or not _fits(x, mean, r, weight, bias):
+        return reference.batch_norm(x, mean, r, weight, bias)
+    y = np.empty_like(x)
+    scale, threads = r * weight, _threads(x)
+    if threads > 1:
+        _affine_parallel(rows, mean, scale, bias, _rows(y), threads)
+    else:
+        _affine(rows, mean, scale, bias, _rows(y), 0, rows.shape[0])
+    return y
+
+
+@njit(cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
+def _block_sums(g, x, mean, lo, hi, sums, products):
+    """Σ g and Σ g (x − mean) of the rows lo … hi, for each column."""
+    for c in range(x.shape[1]):
+        sums[c] = 0
+        products[c] = 0
+    for i in range(lo, hi):
+        for c in range(x.shape[1]):
+            sums[c] += g[i, c]
+            products[c] += g[i, c] * (x[i, c] - mean[c])
+
+
+@njit(cache=True)
+def _sums(g, x, mean, block, sums, products):
+    for b in range(sums.shape[0]):
+        _block_sums(g, x, mean, b * block, min(x.shape[0], (b + 1) * block), sums[b], products[b])
+
+
+@njit(cache=True, parallel=True)
+def _sums_parallel(g, x, mean, block, sums, products):
+    for b in prange(sums.shape[0]):
+        _block_sums(g, x, mean, b * block, min(x.shape[0], (b + 1) * block), sums[b], products[b])
+
+
+@njit(cache=True, error_model="numpy")
+def _slopes(sums, products, r, weight, rows, dw, db, a, b, k):
+    """∂w, ∂b, and with them ∂L/∂x = a g + b (x − μ) + k: a = r w, b = −a r ∂w / n, k = −a ∂b / n."""
+    for c in range(dw.size):
+        total, product = 0.0, 0.0
+        for i in range(sums.shape[0]):
+            total += sums[i, c]
+            product += products[i, c]
+        dw[c] = product * r[c]
+        db[c] = total
+        a[c] = r[c] * weight[c]
+        b[c] = -a[c] * r[c] * r[c] * product / rows
+        k[c] = -a[c] * total / rows
+
+
+@njit(cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
+def _batch_norm_dx(g, x, mean, a, b, k, dx, lo, hi):
+    for i in range(lo, hi):
+        for c in range(x.shape[1]):
+            dx[i, c] = a[c] * g[i, c] + b[c] * (x[i, c] - mean[c]) + k[c]
+
+
+@njit(cache=True, parallel=True)
+def _batch_norm_dx_parallel(g, x, mean, a, b, k, dx, threads):
+    for t in prange(threads):
+        _batch_norm_dx(g, x, mean, a, b, k, dx, t * x.shape[0] // threads, (t + 1) * x.shape[0] // threads)
+
+
+def batch_norm_gradients(g, x, mean, r, weight):
+    rows = _rows(x)
+    if rows is None or not _fits(x, mean, r, weight):
+        return reference.batch_norm_gradients(g, x, mean, r, weight)
+    gs = _rows(g) if g.dtype == x.dtype else None
+    if gs is None:
+        gs = _rows(_laid_out_as(x, g))
+    m, c = rows.shape
+    block = max(16, BLOCK // c)
+    sums = np.empty((-(-m // block), c), x.dtype)
+    products = np.empty_like(sums)
+    threads = _threads(x)
+    (_sums_parallel if threads > 1 else _sums)(gs, rows, mean, block, sums, products)
+    dx, dw, db, a, b, k = np.empty_like(x), *(np.empty(c, x.dtype) for _ in range(5))
+    _slopes(sums, products, r, weight, m, dw, db, a, b, k)
+    if threads > 1:
+        _batch_norm_dx_parallel(gs, rows, mean, a, b, k, _rows(dx), threads)
+    else:
+        _batch_norm_dx(gs, rows, mean, a, b, k, _rows(dx), 0, m)
+    return dx, dw, db
+
+
+# -- layer norm -------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, fastmath=FAST, error_model="numpy")
+def _layer_norm(x, weight, bias, eps, y, means, rs, lo, hi):
+    n = x.shape[1]
+    T = x.dtype.type
+    for i in range(lo, hi):
+        total = T(0)
+        for c in range(n):
+            total += x[i, c]
+        mean = T(total / n)
+        squares = T(0)
+        for c in range(n):
+            d = x[i, c] - mean
+            squares += d * d
+        r = T(1 / np.sqrt(squares / n + eps))
+        means[i] = mean
+        rs[i] = r
+        for c in range(n):
+            y[i, c] = (x[i, c] - mean) * r * weight[c] + bias[c]
+
+
+@njit(cache=True, parallel=True)
+def _layer_norm_parallel(x, weight, bias, eps, y, means, rs, threads):
+    for k in prange(threads):
+        lo, hi = k * x.shape[0] // threads, (k + 1) * x.shape[0] // threads
+        _layer_norm(x, weight, bias, eps, y, means, rs, lo, hi)
+
+
+def layer_norm(x, weight, bias, eps):
+    if not x.flags.c_contiguous or not _fits(x, weight, bias):
+        return reference.layer_norm(x, weight, bias, eps)
+    y, lead = np.empty_like(x), x.shape[: x.ndim - weight.ndim]
+    means = np.empty((*lead, *(1,) * weight.ndim), x.dtype)
+    rs, threads = np.empty_like(means), _threads(x)
+    arrays = (x.reshape(-1, weight.size), np.ravel(weight), np.ravel(bias), eps, y.reshape(-1, weight.size),
+              means.reshape(-1), rs.reshape(-1))  # fmt: skip
+    if threads > 1:
+        _layer_norm_parallel(*arrays, threads)
+    else:
+        _layer_norm(*arrays, 0, means.size)
+    return y, means, rs
+
+
+@njit(cache=True, fastmath=FAST, error_model="numpy")
+def _layer_norm_block(g, x, means, rs, weight, dx, dw, db, lo, hi):
+    n = x.shape[1]
+    T = x.dtype.type
+    for c in range(n):
+        dw[c] = 0
+        db[c] = 0
+    for i in range(lo, hi):
+        mean, r = means[i], rs[i]
+        total, slope = T(0), T(0)
+        for c in range(n):
+            h = g[i, c] * weight[c]
+            total += h
+            slope += h * (x[i, c] - mean)
+        a, b = T(total / n), T(slope * r / n)
+        for c in range(n):
+            normal = (x[i, c] - mean) * r
+            dw[c] += g[i, c] * normal
+            db[c] += g[i, c]
+            dx[i, c] = (g[i, c] * weight[c] - a - normal * b) * r
+
+
+@njit(cache=True)
+def _layer_norm_blocks(g, x, means, rs, weight, dx, dws, dbs, block):
+    for k in range(dws.shape[0]):
+        lo, hi = k * block, min(x.shape[0], (k + 1) * block)
+        _layer_norm_block(g, x, means, rs, weight, dx, dws[k], dbs[k], lo, hi)
+
+
+@njit(cache=True, parallel=True)
+def _layer_norm_blocks_parallel(g, x, means, rs, weight, dx, dws, dbs, block):
+    for k in prange(dws.shape[0]):
+        lo, hi = k * block, min(x.shape[0], (k + 1) * block)
+        _layer_norm_block(g, x, means, rs, weight, dx, dws[k], dbs[k], lo, hi)
+
+
+def layer_norm_gradients(g, x, mean, r, weight):
+    if not x.flags.c_contiguous or not _fits(x, weight, mean, r):
+        return reference.layer_norm_gradients(g, x, mean, r, weight)
+    if g.dtype != x.dtype or not g.flags.c_contiguous:
+        g = _laid_out_as(x, g)
+    n, m, block = weight.size, mean.size, 64
+    dx = np.empty_like(x)
+    dws = np.empty((-(-m // block), n), x.dtype)
+    dbs = np.empty_like(dws)
+    blocks = _layer_norm_blocks_parallel if _threads(x) > 1 else _layer_norm_blocks
+    blocks(g.reshape(-1, n), x.reshape(-1, n), mean.reshape(-1), r.reshape(-1), np.ravel(weight), dx.reshape(-1, n),
+           dws, dbs, block)  # fmt: skip
+    dw, db = (a.sum(axis=0, dtype=np.float64).astype(x.dtype).reshape(weight.shape) for a in (dws, dbs))
+    return dx, dw, db

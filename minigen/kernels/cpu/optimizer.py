@@ -1,0 +1,80 @@
+"""The update steps in one pass over memory: each element of p, g and the averages is read once and written once."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import get_num_threads, njit, prange
+
+from ..reference import optimizer as reference
+
+__all__ = ["adam_step", "rmsprop_step"]
+
+THREAD = 1 << 18  # elements that are worth a thread
+
+
+def _flat(p, g, *averages):
+    """All arrays as vectors over the same memory order, or None where they do not fit the compiled loops."""
+    if p.dtype.char not in "fd" or any(a.dtype != p.dtype or a.strides != p.strides for a in averages):
+        return None
+    if g.dtype != p.dtype or g.strides != p.strides:
+        laid_out = np.empty_like(p)
+        laid_out[...] = g
+        g = laid_out
+    arrays = (p, g, *averages)
+    if p.flags.c_contiguous:
+        return [a.reshape(-1) for a in arrays]
+    return [a.T.reshape(-1) for a in arrays] if p.flags.f_contiguous else None
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _adam(p, g, m, v, lr, beta1, beta2, eps, root, decay):
+    """lr is η / (1 − β₁ᵗ), root is 1 / √(1 − β₂ᵗ), decay is 1 − η λ."""
+    T = p.dtype.type
+    lr, eps, root, decay = T(lr), T(eps), T(root), T(decay)
+    b1, c1, b2, c2 = T(beta1), T(1 - beta1), T(beta2), T(1 - beta2)
+    for i in range(p.size):
+        gi = g[i]
+        mi = b1 * m[i] + c1 * gi
+        vi = b2 * v[i] + c2 * (gi * gi)
+        m[i] = mi
+        v[i] = vi
+        p[i] = decay * p[i] - lr * mi / (np.sqrt(vi) * root + eps)
+
+
+@njit(cache=True, parallel=True)
+def _adam_parallel(p, g, m, v, lr, beta1, beta2, eps, root, decay, threads):
+    for k in prange(threads):
+        i, j = k * p.size // threads, (k + 1) * p.size // threads
+        _adam(p[i:j], g[i:j], m[i:j], v[i:j], lr, beta1, beta2, eps, root, decay)
+
+
+def adam_step(p, g, m, v, t, lr, beta1, beta2, eps, weight_decay):
+    flat = _flat(p, g, m, v)
+    if flat is None:
+        return reference.adam_step(p, g, m, v, t, lr, beta1, beta2, eps, weight_decay)
+    constants = (lr / (1 - beta1**t), beta1, beta2, eps, 1 / math.sqrt(1 - beta2**t), 1.0 - lr * weight_decay)
+    threads = min(get_num_threads(), p.size // THREAD) if p.dtype == np.float32 else 1
+    if threads > 1:
+        _adam_parallel(*flat, *constants, threads)
+    else:
+        _adam(*flat, *constants)
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _rmsprop(p, g, v, lr, alpha, eps):
+    T = p.dtype.type
+    lr, eps, a, c = T(lr), T(eps), T(alpha), T(1 - alpha)
+    for i in range(p.size):
+        gi = g[i]
+        vi = a * v[i] + c * (gi * gi)
+        v[i] = vi
+        p[i] -= lr * gi / (np.sqrt(vi) + eps)
+
+
+def rmsprop_step(p, g, v, lr, alpha, eps):
+    flat = _flat(p, g, v)
+    if flat is None:
+        return reference.rmsprop_step(p, g, v, lr, alpha, eps)
+    _rmsprop(*flat, lr, alpha, eps)

@@ -1,0 +1,274 @@
+"""Every compiled twin of normalisation, losses and optimizers against its reference.
+
+Odd shapes, both dtypes, memory in any order, one thread and more, edge values; and that a twin leaves its inputs alone.
+"""
+
+import copy
+import importlib
+
+import numba
+import numpy as np
+import pytest
+
+from minigen.kernels import KERNELS, reference
+
+FAMILIES = {
+    name: importlib.import_module(f"minigen.kernels.cpu.{name}") for name in ("normalization", "loss", "optimizer")
+}
+TWINS = {name: getattr(family, name) for family in FAMILIES.values() for name in family.__all__}
+DTYPES = [np.float32, np.float64]
+
+
+def orders(a):
+    """`a` in row-major, column-major, channels-last and strided memory, and with a negative stride."""
+    yield a
+    if a.ndim > 1:
+        yield np.asfortranarray(a)
+        yield np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
+    if a.ndim:
+        yield np.repeat(a, 2, axis=-1)[..., ::2]
+        yield np.ascontiguousarray(a[::-1])[::-1]
+
+
+def paired(a, b):
+    """Each order of `a` with the same order of `b`, and with the next one."""
+    first, second = list(orders(a)), list(orders(b))
+    for i, x in enumerate(first):
+        yield x, second[i]
+        yield x, second[(i + 1) % len(second)]
+
+
+def agree(ours, expected, dtype, scale=1.0):
+    ours, expected = (a if isinstance(a, tuple) else (a,) for a in (ours, expected))
+    assert len(ours) == len(expected)
+    for a, e in zip(ours, expected):
+        assert a.dtype == dtype and a.shape == e.shape
+        size = scale * np.abs(e[np.isfinite(e)]).max(initial=1.0)
+        np.testing.assert_allclose(a, e, rtol=0, atol=size * (2e-6 if dtype == np.float32 else 1e-13))
+
+
+def compare(name, arguments, dtype, scale=1.0):
+    """The twin on `arguments` gives what the reference gives in float64, and changes nothing."""
+    wide = [a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in arguments]
+    kept = copy.deepcopy(arguments)
+    ours = TWINS[name](*arguments)
+    agree(ours, KERNELS[name](*wide), dtype, scale)
+    for a, k in zip(arguments, kept):
+        np.testing.assert_array_equal(a, k)
+    return ours
+
+
+@pytest.fixture(params=[1, 2], ids=lambda n: f"{n} threads")
+def threads(request, monkeypatch):
+    """Compiled loops on so many threads, however small the arrays."""
+    if request.param > numba.config.NUMBA_NUM_THREADS:
+        pytest.skip("fewer threads on this machine")
+    before = numba.get_num_threads()
+    numba.set_num_threads(request.param)
+    for family in FAMILIES.values():
+        monkeypatch.setattr(family, "THREAD", 8, raising=False)
+    yield request.param
+    numba.set_num_threads(before)
+
+
+def test_each_twin_has_a_reference_of_the_same_signature():
+    import inspect
+
+    for name, twin in TWINS.items():
+        assert inspect.signature(twin) == inspect.signature(KERNELS[name]), name
+
+
+# -- normalisation ----------------------------------------------------------------------------------------------------
+
+IMAGES = [(5, 3), (1, 7), (4, 1), (300, 33), (2, 3, 5), (2, 3, 4, 5), (3, 17, 1, 9), (65, 16, 3, 3), (0, 3, 2)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", IMAGES, ids=str)
+def test_batch_norm(shape, dtype, threads):
+    rng = np.random.default_rng(1)
+    c = shape[1]
+    mean, r, weight, bias = (rng.standard_normal(c).astype(dtype) for _ in range(4))
+    images = (3 + 2 * rng.standard_normal(shape)).astype(dtype)
+    for x in orders(images):
+        if x.size:
+            compare("channel_moments", [x], dtype)
+        y = compare("batch_norm", [x, mean, r, weight, bias], dtype, 8.0)
+        if x.flags.c_contiguous or np.moveaxis(x, 1, -1).flags.c_contiguous:
+            assert y.strides == x.strides
+    for x, g in paired(images, rng.standard_normal(shape).astype(dtype)):
+        compare("batch_norm_gradients", [g, x, mean, r, weight], dtype, 8.0)
+
+
+def test_moments_of_a_far_off_mean():
+    """One look at the data would lose the variance under the mean: here it has 1 part in 10⁶ of mean²."""
+    rng = np.random.default_rng(2)
+    x = (1000 + rng.standard_normal((4000, 8))).astype(np.float32)
+    x[0] = 0.0
+    mean, variance = TWINS["channel_moments"](x)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(variance, exact.var(0), rtol=1e-4)
+
+
+def test_moments_do_not_depend_on_the_number_of_threads(monkeypatch):
+    x = np.random.default_rng(3).standard_normal((50_000, 3)).astype(np.float32)
+    found = []
+    for size in (1 << 40, 8):
+        monkeypatch.setattr(FAMILIES["normalization"], "THREAD", size)
+        found.append([a.tobytes() for a in TWINS["channel_moments"](x)])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape, axes", [((5, 7), 1), ((2, 3, 33), 1), ((3, 4, 5), 2), ((1, 1), 1), ((70, 16), 1),
+                                         ((6,), 1), ((0, 4), 1)], ids=str)  # fmt: skip
+def test_layer_norm(shape, axes, dtype, threads):
+    rng = np.random.default_rng(4)
+    weight, bias = (rng.standard_normal(shape[-axes:]).astype(dtype) for _ in range(2))
+    scale = 400.0 if shape[-1] == 1 else 8.0  # there r is 1 / √ε
+    for x, g in paired((1 + 2 * rng.standard_normal(shape)).astype(dtype), rng.standard_normal(shape).astype(dtype)):
+        _, mean, r = compare("layer_norm", [x, weight, bias, 1e-5], dtype, scale)
+        compare("layer_norm_gradients", [g, x, mean, r, weight], dtype, scale)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_normalisation_hands_on_what_is_not_finite(dtype, bad):
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((40, 20)).astype(dtype)
+    x[17, 3] = bad
+    w = np.ones(20, dtype)
+    with np.errstate(invalid="ignore"):
+        mean, variance = TWINS["channel_moments"](x)
+        assert np.isnan(variance[3]) and np.isfinite(np.delete(variance, 3)).all()
+        y = TWINS["batch_norm"](x, mean, 1 / np.sqrt(variance), w, w)
+        assert np.isnan(y[:, 3]).all() and np.isfinite(np.delete(y, 3, axis=1)).all()
+        y, mean, r = TWINS["layer_norm"](x, w, w, 1e-5)
+        assert np.isnan(y[17]).all() and np.isfinite(np.delete(y, 17, axis=0)).all()
+        g = np.ones_like(x)
+        dx, dw, db = TWINS["layer_norm_gradients"](g, x, mean, r, w)
+        assert np.isnan(dx[17]).all() and np.isnan(dw).all() and np.isfinite(db).all()
+        g[2, 5] = bad
+        dx, dw, db = TWINS["batch_norm_gradients"](g, np.ones_like(x), w, w, w)
+        assert not np.isfinite(db[5]) and not np.isfinite(dx[2, 5]) and np.isfinite(np.delete(db, 5)).all()
+
+
+# -- losses -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (5, 33), (2, 3, 19), (0, 3)], ids=str)
+def test_bce_with_logits(shape, dtype, threads):
+    rng = np.random.default_rng(6)
+    for logits, targets in paired((4 * rng.standard_normal(shape)).astype(dtype), rng.random(shape).astype(dtype)):
+        compare("bce_with_logits", [logits, targets], dtype)
+    compare("bce_with_logits", [logits, (rng.random(shape) > 0.5).astype(np.uint8)], dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bce_with_logits_at_the_edges(dtype):
+    logits = np.array([1e4, -1e4, 1e4, -1e4, 0.0, -0.0, 88.0, -88.0, 30.0, -30.0, 1e-30], dtype)
+    targets = np.array([1, 0, 0, 1, 0.5, 0.5, 1, 0, 1, 0, 0], dtype)
+    loss, slope = TWINS["bce_with_logits"](logits, targets)
+    e_loss, e_slope = KERNELS["bce_with_logits"](logits.astype(np.float64), targets.astype(np.float64))
+    np.testing.assert_allclose(loss, e_loss, rtol=4e-7, atol=2e-38)  # also where the loss is 10⁻¹³
+    np.testing.assert_allclose(slope, e_slope, rtol=4e-7, atol=1e-7)
+    with np.errstate(invalid="ignore"):
+        for bad in (np.nan, np.inf, -np.inf):
+            loss, slope = TWINS["bce_with_logits"](np.array([bad, 1.0], dtype), np.array([0.5, 0.5], dtype))
+            assert not np.isfinite(loss[0]) and np.isfinite(loss[1]) and np.isfinite(slope[1])
+            assert np.isnan(slope[0]) == np.isnan(bad)
+
+
+CLASSES = [((5,), 3), ((1,), 1), ((), 4), ((2, 3), 16), ((7,), 17), ((40,), 33), ((3,), 1000), ((0,), 5)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape, classes", CLASSES, ids=str)
+def test_softmax_cross_entropy(shape, classes, dtype, threads):
+    rng = np.random.default_rng(7)
+    for logits in orders((4 * rng.standard_normal((*shape, classes))).astype(dtype)):
+        for kind in (np.int64, np.int32, np.uint8):
+            labels = rng.integers(0, min(classes, 200), shape).astype(kind)
+            _, m, s = compare("softmax_cross_entropy", [logits, labels], dtype)
+            g = rng.standard_normal(shape).astype(dtype)
+            compare("softmax_cross_entropy_gradient", [logits, labels, m, s, g], dtype)
+        one = np.full((), 0.25, dtype)
+        compare("softmax_cross_entropy_gradient", [logits, labels, m, s, one], dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("classes", [3, 40])
+def test_softmax_cross_entropy_at_the_edges(classes, dtype):
+    logits = np.zeros((5, classes), dtype)
+    logits[0, :3] = 1e4, -1e4, 0
+    logits[1] = -1e4
+    logits[2, :2] = -np.inf, 3
+    labels = np.array([1, 0, 1, 0, 2])
+    loss, m, s = TWINS["softmax_cross_entropy"](logits, labels)
+    e_loss, _, _ = KERNELS["softmax_cross_entropy"](logits.astype(np.float64), labels)
+    np.testing.assert_allclose(loss, e_loss, rtol=1e-6)
+    g = np.ones(5, dtype)
+    p = TWINS["softmax_cross_entropy_gradient"](logits, labels, m, s, g)
+    assert np.isfinite(p).all() and p[2, 0] == 0
+    np.testing.assert_allclose(p.sum(-1), 0, atol=1e-6)
+    with np.errstate(invalid="ignore"):
+        for at in (0, 1, classes - 1):
+            logits[3] = 0
+            logits[3, at] = np.nan
+            loss, m, s = TWINS["softmax_cross_entropy"](logits, labels)
+            assert np.isnan(loss[3]) and np.isfinite(np.delete(loss, 3)).all()
+            p = TWINS["softmax_cross_entropy_gradient"](logits, labels, m, s, g)
+            assert np.isnan(p[3]).all() and np.isfinite(np.delete(p, 3, axis=0)).all()
+
+
+# -- optimizers -------------------------------------------------------------------------------------------------------
+
+STEPS = {
+    "adam_step": lambda rng: (3, 1e-2, 0.9, 0.99, 1e-8, 0.0),
+    "rmsprop_step": lambda rng: (1e-2, 0.9, 1e-8),
+    "adam_step (decay)": lambda rng: (1, 1e-2, 0.0, 0.99, 1e-3, 0.1),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(), (1,), (37,), (5, 7), (3, 4, 2, 5), (0, 2)], ids=str)
+@pytest.mark.parametrize("case", STEPS)
+def test_steps(case, shape, dtype, threads):
+    rng = np.random.default_rng(8)
+    name = case.split()[0]
+    options = STEPS[case](rng)
+    for p, g in paired(rng.standard_normal(shape).astype(dtype), rng.standard_normal(shape).astype(dtype)):
+        averages = [np.zeros_like(p) + dtype(0.5) for _ in range(2 if name == "adam_step" else 1)]
+        kept = g.copy()
+        ours = [p.copy(order="K"), g, *averages]
+        expected = [a.astype(np.float64) for a in ours]
+        TWINS[name](*ours, *options)
+        KERNELS[name](*expected, *options)
+        np.testing.assert_array_equal(g, kept)
+        for a, e in zip(ours, expected):
+            agree(a, e, dtype)
+    strided = np.zeros((4, 6), dtype)[:, ::2]
+    averages = [np.zeros_like(strided) for _ in range(2 if name == "adam_step" else 1)]
+    TWINS[name](strided, np.ones((4, 3), dtype), *averages, *options)
+    assert (strided < 0).all() and (strided.base[:, 1::2] == 0).all()
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_steps_hand_on_nan(case):
+    name = case.split()[0]
+    for dtype in DTYPES:
+        p, g, *averages = (np.ones(50, dtype) for _ in range(4 if name == "adam_step" else 3))
+        g[7] = np.nan
+        TWINS[name](p, g, *averages, *STEPS[case](None))
+        for a in (p, *averages):
+            assert np.isnan(a[7]) and np.isfinite(np.delete(a, 7)).all()
+
+
+def test_other_dtypes_take_the_reference():
+    x = np.ones((4, 6), np.float16)
+    w = np.ones(6, np.float16)
+    assert TWINS["batch_norm"](x, w, w, w, w).dtype == np.float16
+    assert TWINS["bce_with_logits"](x, x)[0].dtype == np.float16
+    assert reference.FAMILIES
