@@ -76,8 +76,13 @@ def test_a_gif_of_arrays_and_of_files(tmp_path):
     with Image.open(one) as gif:
         assert gif.n_frames == 3 and gif.info["loop"] == 0
         gif.seek(2)
-        assert abs(int(np.asarray(gif.convert("L")).mean()) - 250) < 3
+        assert (np.asarray(gif.convert("L")) == 250).all()
     save_gif(io.BytesIO(), frames[:1])
+    coloured = frames[0].copy()
+    coloured[:, :, 0] = 200
+    save_gif(tmp_path / "c.gif", [coloured, frames[0]])
+    with Image.open(tmp_path / "c.gif") as gif:
+        assert np.asarray(gif.convert("RGB"))[0, 0].tolist() == [200, 0, 0]
 
 
 @pytest.mark.parametrize("frames", [[], [np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8)]])

@@ -47,7 +47,7 @@ def guarded(name: str, command: Callable[[Sequence[str] | None], int], argv: Seq
     except MinigenError as error:
         return _say(name, error, 2)
     except MemoryError as error:
-        return _say(name, f"not enough memory ({error}); try a smaller --batch-size.", 2)
+        return _say(name, f"not enough memory ({error}); ask for less at once.", 2)
     except BrokenPipeError:  # the reader of our output went away, as in `| head`
         sys.stderr.close()
         return 141
@@ -92,14 +92,3 @@ def seconds(text: str) -> float:
         return duration(text)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error).removeprefix("duration: ").rstrip(".")) from None
-
-
-def positive(text: str) -> float:
-    """An argument that is a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, came {text!r}")
-    return value

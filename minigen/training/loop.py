@@ -30,7 +30,6 @@ from ..errors import ConfigError, DataError, MinigenError, NonFiniteError, Shape
 from ..optim import clip_grad_norm
 from ..tensor import Tensor, grad
 from . import checkpoint
-from .callbacks import Callback
 from .stop import Interrupt
 
 # -- what the loop asks of a model ------------------------------------------------------------------------------------
@@ -85,6 +84,32 @@ class Model(Protocol):
     def eval(self) -> Any: ...
 
 
+# -- what else happens ------------------------------------------------------------------------------------------------
+
+Record = dict[str, Any]  # {"step": …, "epoch": …, "seconds": …, then each metric: a number or None}
+
+
+class Callback:
+    """Told by the loop what happens, in the order of the callbacks; does nothing here.
+
+    ========  ===========================================================================================
+    start     before the first step of this process, also when a run goes on
+    step      after every step; must not wait for the device, nor change the model
+    log       after every `log_every` steps and the last, with the values that were read
+    save      before a checkpoint is written
+    complete  when all steps are done or the time is over, but not after Ctrl-C
+    close     at the end, whatever happened
+    ========  ===========================================================================================
+    """
+
+    def start(self, trainer: Trainer) -> None: ...
+    def step(self, trainer: Trainer) -> None: ...
+    def log(self, trainer: Trainer, record: Record) -> None: ...
+    def save(self, trainer: Trainer) -> None: ...
+    def complete(self, trainer: Trainer) -> None: ...
+    def close(self, trainer: Trainer) -> None: ...
+
+
 # -- random numbers ---------------------------------------------------------------------------------------------------
 
 
@@ -105,7 +130,7 @@ class Trainer:
     folder        where checkpoints go; None keeps none
     log_every     steps from one line of the log to the next
     save_every    seconds from one checkpoint to the next; the end of training is always saved
-    callbacks     see :class:`minigen.training.callbacks.Callback`
+    callbacks     see :class:`Callback`
 
     step counts the steps done, seconds the time they took, `run` and earlier runs together.
     """
@@ -203,7 +228,7 @@ class Trainer:
     # -- what is written ------------------------------------------------------------------------------------------
     def _log(self) -> None:
         self._check_losses()
-        record = {"step": self.step, "epoch": round(self.epoch, 4), "seconds": round(self.seconds, 3)}
+        record: Record = {"step": self.step, "epoch": round(self.epoch, 4), "seconds": round(self.seconds, 3)}
         record |= {name: _number(value) for name, value in self.last.items()}
         self._logged = self.step
         self._tell("log", record)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .callbacks import Callback, Record
 from .files import atomic, unwritable
-from .loop import Trainer
+from .loop import Callback, Record, Trainer
 
 
 class MetricsLog(Callback):

@@ -10,9 +10,8 @@ import numpy as np
 from .. import backend
 from ..tensor import Tensor, no_grad
 from ..viz import draw_curves, image_grid, save_gif, save_png
-from .callbacks import Callback, Record
 from .files import atomic
-from .loop import Model, Trainer, generators
+from .loop import Callback, Model, Record, Trainer, generators
 from .metrics import read_metrics
 
 

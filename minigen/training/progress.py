@@ -6,8 +6,7 @@ import sys
 import time
 from typing import Any, TextIO
 
-from .callbacks import Callback, Record
-from .loop import Trainer
+from .loop import Callback, Record, Trainer
 
 
 class Bar(Callback):

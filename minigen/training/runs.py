@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,21 @@ def choose(out: str | None, name: str) -> Path:
     return folder
 
 
-def create(folder: Path, config: dict[str, Any]) -> Path:
-    """Make the folder and write its config.json; on failure nothing stays behind."""
+def create(out: str | None, name: str, config: dict[str, Any]) -> Path:
+    """Make the folder that :func:`choose` finds and write its config.json; on failure no empty folder stays behind."""
+    folder = choose(out, name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=out is not None)
+    except FileExistsError:  # another run has just taken the number
+        return create(out, name, config)
     except OSError as error:
         raise unwritable(folder, error) from error
-    write(folder, config)
+    try:
+        write(folder, config)
+    except DataError:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
     return folder
 
 

@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from .callbacks import Callback, Record
-from .loop import Trainer
+from .loop import Callback, Record, Trainer
+
+
+def check_installed() -> None:
+    """ConfigError without tensorboardX."""
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise ConfigError("--tensorboard needs tensorboardX: pip install 'minigen[tensorboard]'.")
 
 
 class TensorBoard(Callback):
-    """Event files in a folder: ``tensorboard --logdir FOLDER`` shows them. ConfigError without tensorboardX."""
+    """Event files in a folder: ``tensorboard --logdir FOLDER`` shows them."""
 
     def __init__(self, folder: Path):
-        if importlib.util.find_spec("tensorboardX") is None:
-            raise ConfigError("--tensorboard needs tensorboardX: pip install 'minigen[tensorboard]'.")
+        check_installed()
         self.folder = Path(folder)
         self.writer: Any = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -67,6 +67,8 @@ def save_gif(file: File, frames: Sequence[np.ndarray | str | os.PathLike[str]], 
         else:
             with Image.open(frame) as opened:
                 pictures.append(opened.convert("RGB"))
+    if all(_is_grey(picture) for picture in pictures):  # then 256 colours are enough, and none is approximated
+        pictures = [picture.convert("L") for picture in pictures]
     sizes = {picture.size for picture in pictures}
     if len(sizes) != 1:
         raise ShapeError(f"save_gif: expected pictures of one size, at least one, came the sizes {sorted(sizes)}.")
@@ -74,6 +76,11 @@ def save_gif(file: File, frames: Sequence[np.ndarray | str | os.PathLike[str]], 
     pictures[0].save(
         file, format="GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0, optimize=False
     )
+
+
+def _is_grey(picture: Any) -> bool:
+    red, green, blue = np.moveaxis(np.asarray(picture), 2, 0)
+    return np.array_equal(red, green) and np.array_equal(red, blue)
 
 
 def _picture(function: str, picture: np.ndarray) -> np.ndarray:

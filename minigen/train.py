@@ -1,0 +1,249 @@
+"""Train a model: ``python -m minigen.train gan``. ``--help`` shows all that can be said."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import backend, datasets, models
+from .errors import ConfigError
+from .training import Callback, Trainer, checkpoint, generators, runs
+from .training.command import EXIT_CODES, Parser, guarded, seconds, whole
+from .training.settings import PARSERS, Settings, read_toml, settle
+
+EXAMPLES = f"""\
+settings: the model's own, then those of --config, then those of the command line; the later ones win.
+A TOML file may set whatever the model knows (--dry-run shows it), and
+{", ".join(PARSERS)}.
+
+examples:
+  python -m minigen.train --list                       what can be trained
+  python -m minigen.train gan                          digits, about two minutes
+  python -m minigen.train gan --steps 500 --out here   shorter, into the folder here
+  python -m minigen.train dcgan --data ~/fashion --budget 10m
+  python -m minigen.train --resume runs/gan-1          go on where a run was interrupted
+  python -m minigen.train --resume runs/gan-1 --steps 8000
+
+{EXIT_CODES}"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return guarded("minigen.train", _main, argv)
+
+
+def parser() -> Parser:
+    """What the command line understands."""
+    p = Parser(prog="python -m minigen.train", description="Train a generative model.", epilog=EXAMPLES)
+    p.add_argument("model", nargs="?", metavar="MODEL", help="one of: " + ", ".join(models.names()))
+    p.add_argument("--list", action="store_true", help="list the models, and leave")
+
+    g = p.add_argument_group("what is trained (default: as the model's preset says)")
+    g.add_argument("--data", metavar="NAME|DIR", help=f"{', '.join(datasets.available())}, or a folder of such files")
+    g.add_argument("--steps", type=whole(1), metavar="N", help="how many steps in all")
+    g.add_argument("--batch-size", type=whole(1), metavar="N", help="items in each step")
+    g.add_argument("--lr", type=float, metavar="X", help="learning rate")
+    g.add_argument("--loss", metavar="NAME", help="which loss, where the model has several")
+    g.add_argument("--config", metavar="FILE.toml", help="settings from a file")
+
+    g = p.add_argument_group("how it runs")
+    g.add_argument("--seed", type=whole(0), metavar="N", help="same seed, same numbers (default: 0)")
+    g.add_argument("--backend", metavar="NAME", help=f"auto, {', '.join(backend.BACKENDS)} (default: auto)")
+    g.add_argument("--budget", type=seconds, metavar="TIME", help="stop after 90s, 2m, 1h, if steps are left by then")
+    g.add_argument("--dry-run", action="store_true", help="do three steps, keep nothing, say what would be done")
+
+    g = p.add_argument_group("what is written")
+    g.add_argument("--out", metavar="DIR", help="the run's folder, new or empty (default: runs/MODEL-1, -2, ...)")
+    g.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, bit for bit")
+    g.add_argument("--tensorboard", action="store_true", help="also write event files for TensorBoard")
+    return p
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    arguments = parser().parse_args(argv)
+    if arguments.list:
+        return _list()
+    plan = resumed(arguments) if arguments.resume else planned(arguments)
+    with backend.use(plan.settings.backend or backend.current()):
+        return _train(plan, arguments)
+
+
+def _list() -> int:
+    width = max(map(len, models.names()))
+    for name, title in models.describe().items():
+        c = models.config(name)
+        print(f"{name.ljust(width)}  {title}")
+        print(f"{' ' * width}  {c.steps} steps of {c.batch_size}, learning rate {c.lr:g}, data: {c.data}")
+    return 0
+
+
+# -- what is to be done -----------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A run to be made, or to go on in `folder`: the model's name, its settings and those of the training."""
+
+    model: str
+    config: Any
+    settings: Settings
+    folder: Path | None = None
+
+
+def planned(arguments: argparse.Namespace) -> Plan:
+    """A new run: the preset's settings, those of --config, those of the command line."""
+    if arguments.model is None:
+        raise ConfigError(f"which model? Expected one of {', '.join(models.names())}; --help shows how to ask.")
+    names = [field.name for field in dataclasses.fields(models.config(arguments.model))]
+    values = read_toml(arguments.config) if arguments.config else {}
+    for name in ("data", "steps", "batch_size", "lr", "loss", "seed", "backend", "budget"):
+        if (value := getattr(arguments, name)) is not None:
+            if name not in names and name not in PARSERS:
+                raise ConfigError(f"--{name}: the model {arguments.model!r} has no such setting.")
+            values[name] = value
+    settings, overrides = settle(values, names)
+    config = models.config(arguments.model, overrides)
+    path = os.path.expanduser(config.data)
+    if config.data not in datasets.available() and os.path.exists(path):  # to be found again from anywhere
+        config = dataclasses.replace(config, data=os.path.abspath(path))
+    runs.choose(arguments.out, arguments.model)
+    return Plan(arguments.model, config, settings.spaced(config.steps))
+
+
+def resumed(arguments: argparse.Namespace) -> Plan:
+    """An earlier run, with more steps or time, or on another backend, if the command line says so."""
+    for name in ("data", "batch_size", "lr", "loss", "config", "seed", "out"):
+        if getattr(arguments, name) is not None:
+            option = name.replace("_", "-")
+            raise ConfigError(f"--{option} cannot be changed with --resume; leave it out, or start a new run.")
+    folder = Path(os.path.expanduser(arguments.resume))
+    saved = runs.read(folder)
+    if arguments.model not in (None, saved["model"]):
+        raise ConfigError(f"--resume {folder}: the run trains {saved['model']!r}, not {arguments.model!r}.")
+    changes = {name: value for name in ("backend", "budget") if (value := getattr(arguments, name)) is not None}
+    config = models.config(saved["model"], saved["config"] | ({"steps": arguments.steps} if arguments.steps else {}))
+    settings, _ = settle(saved["training"] | changes, ())
+    return Plan(saved["model"], config, settings.spaced(config.steps), folder)
+
+
+# -- doing it ---------------------------------------------------------------------------------------------------------
+
+
+def _train(plan: Plan, arguments: argparse.Namespace) -> int:
+    settings = dataclasses.replace(plan.settings, backend=backend.current())
+    dataset = datasets.load(plan.config.data)
+    model = models.build(plan.model, dataclasses.asdict(plan.config), rng=generators(settings.seed)["weights"])
+    trainer = Trainer(
+        model, model.prepare(dataset), batch_size=plan.config.batch_size, seed=settings.seed,
+        log_every=settings.log_every, save_every=settings.save_every,
+    )  # fmt: skip
+    if plan.folder is not None:
+        trainer.restore(checkpoint.load(plan.folder))
+        _something_left(plan, trainer)
+    config = {
+        "model": plan.model,
+        "config": dataclasses.asdict(plan.config),
+        "training": dataclasses.asdict(settings),
+        "dataset": {"name": dataset.name, "items": trainer.batches.n},
+        "parameters": sum(t.size for _, t in model.named_parameters()),
+    }
+    if arguments.dry_run:
+        return _dry_run(plan, trainer, config, arguments)
+    with_tensorboard = [_tensorboard()] if arguments.tensorboard else []
+    if plan.folder is None:
+        folder = runs.create(arguments.out, plan.model, config)
+    else:
+        folder = plan.folder
+        runs.write(folder, config)
+    trainer.folder = folder
+    trainer.callbacks = callbacks(folder, model, settings) + [board(folder) for board in with_tensorboard]
+    _introduce(config, trainer, folder)
+    signal = trainer.run(plan.config.steps, settings.budget or float("inf"))
+    _conclude(plan, trainer, signal)
+    return 128 + signal if signal is not None else 0
+
+
+def callbacks(folder: Path, model: Any, settings: Settings) -> list[Callback]:
+    """What every run writes and shows."""
+    from .training.metrics import MetricsLog
+    from .training.pictures import Curves, ImageSamples
+    from .training.progress import progress
+
+    found: list[Callback] = [MetricsLog(folder / "metrics.jsonl"), Curves(folder), progress()]
+    if model.modality == "image":
+        found.append(ImageSamples(folder, settings.sample_every, settings.seed))
+    return found
+
+
+def _tensorboard() -> Any:
+    """Makes the callback of a folder; an error now if it could not."""
+    from .training.tensorboard import TensorBoard, check_installed
+
+    check_installed()
+    return lambda folder: TensorBoard(folder / "tensorboard")
+
+
+def _something_left(plan: Plan, trainer: Trainer) -> None:
+    if trainer.step >= plan.config.steps:
+        raise ConfigError(f"--resume {plan.folder}: all {trainer.step} steps are done; ask for more with --steps.")
+    if plan.settings.budget is not None and trainer.seconds >= plan.settings.budget:
+        raise ConfigError(
+            f"--resume {plan.folder}: the run has used {trainer.seconds:.0f} s of its {plan.settings.budget:.0f} s; "
+            "ask for a larger --budget."
+        )
+
+
+def _dry_run(plan: Plan, trainer: Trainer, config: dict[str, Any], arguments: argparse.Namespace) -> int:
+    """Three steps with everything that belongs to them, in a folder that is deleted afterwards."""
+    _introduce(config, trainer, plan.folder or runs.choose(arguments.out, plan.model))
+    for name, value in (config["config"] | config["training"]).items():
+        print(f"  {name} = {value}")
+    sys.stdout.flush()
+    with tempfile.TemporaryDirectory(prefix="minigen-") as name:
+        folder = Path(name)
+        settings = dataclasses.replace(plan.settings, sample_every=3)
+        trainer.folder, trainer.log_every = folder, 1
+        trainer.callbacks = callbacks(folder, trainer.model, settings)
+        signal = trainer.run(trainer.step + 3)
+    if signal is not None:
+        return 128 + signal
+    print("dry run: three steps, samples, curves and a checkpoint went well; nothing was kept.")
+    return 0
+
+
+def _introduce(config: dict[str, Any], trainer: Trainer, folder: Path) -> None:
+    model, c, settings, dataset = (config[part] for part in ("model", "config", "training", "dataset"))
+    players = ", ".join(f"{p.name} {sum(t.size for t in p.parameters):,}" for p in trainer.model.players)
+    lines = {
+        "model": f"{model}: {models.describe()[model]}",
+        "parameters": f"{config['parameters']:,} ({players})",
+        "data": f"{dataset['name']}, {dataset['items']:,} items",
+        "training": f"step {trainer.step} to {c['steps']}, {c['batch_size']} items each; seed {settings['seed']}",
+        "backend": settings["backend"],
+        "folder": folder,
+    }
+    for name, value in lines.items():
+        print(f"{name:<11} {value}")
+    sys.stdout.flush()
+
+
+def _conclude(plan: Plan, trainer: Trainer, signal: int | None) -> None:
+    folder, steps = trainer.folder, f"{trainer.step} of {plan.config.steps} steps in {trainer.seconds:.1f} s"
+    if signal is not None:
+        print(f"interrupted after {steps}; everything is saved. Go on with:")
+        print(f"  python -m minigen.train --resume {folder}")
+        return
+    print(f"{'done' if trainer.step >= plan.config.steps else 'time is over'}: {steps}. The run is in")
+    print(f"  {folder}")
+    print("which holds config.json, metrics.jsonl, curves.png, samples and a checkpoint. Draw from it with:")
+    print(f"  python -m minigen.sample {folder} -n 64 --seed 1 --out grid.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
