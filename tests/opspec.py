@@ -29,9 +29,7 @@ class Bad:
     kwargs: dict
     error: type[Exception]
     match: str  # a regular expression for the message: names the operation, what was expected, what came
-    host_only: bool = (
-        False  # True where noticing takes a look at values, for which a device would have to be waited for
-    )
+    host_only: bool = False  # True where only the values show it: nobody waits for a device to look at them
 
 
 @dataclass

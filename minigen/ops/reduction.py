@@ -13,7 +13,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..backend import xp
 from ..tensor import primitive
 from .elementwise import exp
-from .shape import broadcast_to, flip, moveaxis, pad, reshape, stack
+from .shape import flip, moveaxis, pad, reshape, stack
 
 
 def _kept_shape(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
@@ -30,11 +30,6 @@ def _kept(g, shape, axis):
     return g if g.shape == shape else reshape(g, shape)
 
 
-def _spread(g, shape, axis):
-    """Repeat the gradient of a reduction along the axes that it collapsed."""
-    return broadcast_to(g if axis is None else _kept(g, shape, axis), shape)
-
-
 def _count(shape, axis):
     """n: how many elements one result takes in (1 instead of 0, where there is no gradient to divide)."""
     return math.prod(n for n, k in zip(shape, _kept_shape(shape, axis)) if k == 1) or 1
@@ -47,6 +42,12 @@ def _count(shape, axis):
 def sum(x, axis=None, keepdims=False):
     """y = Σ x over `axis`        ∂L/∂x = g, repeated along `axis`"""
     return xp.sum(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(lambda g, x_shape, axis: reshape(sum(g, axis), x_shape))
+def _spread(x, shape, axis):
+    """y of `shape` repeats x along `axis`, with or without `keepdims`: the adjoint of sum        ∂L/∂x = Σ g"""
+    return xp.broadcast_to(x if axis is None else xp.reshape(x, _kept_shape(shape, axis)), shape)
 
 
 @primitive(lambda g, x_shape, axis: _spread(g / _count(x_shape, axis), x_shape, axis))
@@ -99,12 +100,17 @@ def _others_in_row(x):
     """Π_{j≠i} xⱼ along the last axis: one's partner in a pair, times all the other pairs, found in the same way."""
     n = x.shape[-1]
     if n < 2:
-        return x**0  # the empty product
+        return _ones(x)  # the empty product
     if n % 2:
         x = pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 1)], 1.0)
     a, b = x[..., 0::2], x[..., 1::2]
     pairs = _others_in_row(a * b)
     return reshape(stack([pairs * b, pairs * a], -1), x.shape)[..., :n]
+
+
+@primitive(None)
+def _ones(x):
+    return xp.ones_like(x)
 
 
 # -- extremes ---------------------------------------------------------------------------------------------------------
