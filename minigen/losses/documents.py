@@ -23,8 +23,10 @@ __all__ = [
 def a2_value_as_written(real: Any, fake: Any) -> Tensor:
     """[A2] L_GAN = −E_x[log D(x)] − E_z[log(1 − D(G(z)))], to be played as min_G max_D L_GAN
 
-    It is −V. Under max_D the discriminator's best answers are D(x) = 0 and D(G(z)) = 1; under min_G the generator
-    wants D(G(z)) = 0. Right: :func:`minigen.losses.gan.value`.
+    It is −V. Under max_D the discriminator goes to D(x) = 0 and D(G(z)) = 1; under min_G the generator wants
+    D(G(z)) = 0. And the game has no end: L_GAN is convex in the logits and without an upper bound, so that even where
+    p_g = p_data the balance D = ½ is its minimum over D, from which max_D runs away. Right:
+    :func:`minigen.losses.gan.value`.
     """
     return mean(softplus(-real)) + mean(softplus(fake))
 

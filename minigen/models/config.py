@@ -79,6 +79,10 @@ def _checked(setting: dataclasses.Field, kind: Any, value: Any) -> Any:
         if not isinstance(value, str):
             raise ConfigError(f"{name}: expected a word, got {value!r}.")
         return value
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name}: expected true or false, got {value!r}.")
+        return value
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list | tuple) or not value or not all(map(_is_size, value)):
             raise ConfigError(f"{name}: expected a list of whole numbers from 1, got {value!r}.")

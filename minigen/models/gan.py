@@ -133,16 +133,21 @@ class GAN(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class MLPGANConfig(GANConfig):
-    """Settings of :class:`MLPGAN`: the widths of the hidden layers, in order."""
+    """Settings of :class:`MLPGAN`, beside those of every GAN.
+
+    generator, discriminator   the widths of the hidden layers, in order
+    batch_norm                 batch normalisation in the hidden layers of G (Radford et al. 2016)
+    """
 
     generator: tuple[int, ...] = (256, 128)
     discriminator: tuple[int, ...] = (128, 256)
+    batch_norm: bool = False
 
 
 class MLPGAN(GAN):
     """Fully connected layers with LeakyReLU 0.2 [C6, corrected]
 
-    G: latent → widths → 784, tanh        D: 784 → widths → 1 logit
+    G: latent → generator widths → 784 tanh        D: 784 → discriminator widths → 1 logit
 
     C6 gives G three outputs, which are no image; 784 are. Its D has no sigmoid yet meets a loss on probabilities; here
     the loss takes logits. It makes the fake batch under no_grad also when G is to learn from it; here only for D.
@@ -153,7 +158,7 @@ class MLPGAN(GAN):
     def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
         c = self.config
         generator = nn.Sequential(
-            *_hidden(c.latent, c.generator, rng),
+            *_hidden(c.latent, c.generator, rng, c.batch_norm),
             nn.Linear(c.generator[-1], PIXELS, rng=rng),
             nn.Tanh(),
             nn.Reshape(*IMAGE),
@@ -166,10 +171,11 @@ class MLPGAN(GAN):
         return generator, discriminator
 
 
-def _hidden(inputs: int, widths: tuple[int, ...], rng: Any) -> list[nn.Module]:
+def _hidden(inputs: int, widths: tuple[int, ...], rng: Any, batch_norm: bool = False) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for before, after in zip((inputs, *widths), widths, strict=False):
-        layers += [nn.Linear(before, after, rng=rng), nn.LeakyReLU(0.2)]
+        norm = [nn.BatchNorm1d(after)] if batch_norm else []
+        layers += [nn.Linear(before, after, rng=rng), *norm, nn.LeakyReLU(0.2)]
     return layers
 
 

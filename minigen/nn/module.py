@@ -182,7 +182,7 @@ class Module:
         The example (arrays or Tensors, the arguments of one forward pass) is run in evaluation mode.
         """
         shapes = self._shapes(example) if example else {}
-        rows = [("layer", "", "output shape", "parameters") if example else ("layer", "", "parameters")]
+        rows = [("name", "layer", "output shape", "parameters") if example else ("name", "layer", "parameters")]
         for path, module in self.named_modules():
             held = [member for _, member in module._own()]
             if any(isinstance(member, Module) for member in held):
