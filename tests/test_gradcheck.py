@@ -82,6 +82,14 @@ def test_large_values_get_large_steps():
     gradcheck(ops.square, 1e6 * numbers(300), rtol=1e-8)
 
 
+def test_far_from_zero_a_short_step_is_tried_too():
+    """Softmax changes over distances of 1, also at x ≈ 1000, where the long step is 6·10⁻³."""
+    gradcheck(ops.softmax, 1000 + numbers(2, 3))
+    gradcheck(ops.softmax, 1000 + numbers(20, 30))
+    with pytest.raises(GradientError, match="1.01 times"):
+        gradcheck(lambda x: wrong_exp(lambda g, y: 1.01 * g * y)(x - 1000.0), 1000 + numbers(4))
+
+
 def test_several_outputs_and_constants():
     @primitive(lambda g, y: g[0] * y[0] + g[1] * 2)
     def two(x):
