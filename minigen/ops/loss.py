@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from .. import backend, kernels
-from ..backend import xp
 from ..errors import ConfigError, DataError, DtypeError, ShapeError
 from ..tensor import Tensor, primitive
-from .elementwise import exp, log, softplus, square
-from .reduction import sum
+from .elementwise import softplus, square
+from .indexing import take_along_axis
+from .reduction import logsumexp, sum
 
 
 def _reduced(losses, reduction):
@@ -60,10 +60,8 @@ def _cross_entropy_gradients(g, logits, labels, r, reduction):
 
 
 def _composed_cross_entropy(logits, labels, *, reduction):
-    top = xp.max(logits.data, axis=-1, keepdims=True)
-    chosen = labels[..., None] == xp.arange(logits.shape[-1], like=labels)
-    lse = log(sum(exp(logits - top), -1)) + top[..., 0]
-    return _reduced(lse - sum(logits * chosen, -1), reduction)
+    chosen = take_along_axis(logits, labels[..., None], -1)[..., 0]
+    return _reduced(logsumexp(logits, -1) - chosen, reduction)
 
 
 @primitive(joint=_cross_entropy_gradients, composed=_composed_cross_entropy, residual=True)

@@ -15,16 +15,13 @@ from ..backend import xp
 from ..errors import ConfigError, DtypeError, ShapeError
 from ..tensor import primitive
 from .elementwise import sqrt
-from .reduction import sum
+from .reduction import mean, var
 from .shape import reshape
 
 
 def _normalized(x, weight, bias, axes, eps):
     """y = w ⊙ (x − μ) / √(σ² + ε) + b with μ, σ² over `axes`, from operations of which each has its own gradient."""
-    n = math.prod(x.shape[a] for a in axes)
-    centred = x - sum(x, axes, keepdims=True) / n
-    variance = sum(centred * centred, axes, keepdims=True) / n
-    return centred / sqrt(variance + eps) * weight + bias
+    return (x - mean(x, axes, keepdims=True)) / sqrt(var(x, axes, keepdims=True) + eps) * weight + bias
 
 
 def _per_channel(a, x):
@@ -43,13 +40,14 @@ def _composed_batch_norm(x, weight, bias, *, eps):
 )
 def _batch_norm(x, weight, bias, *, running_mean, running_var, momentum, eps):
     """y = w ⊙ (x − μ) / √(σ² + ε) + b with the mean and variance of this batch; moves the running ones"""
-    mean, variance = kernels.channel_moments(x)
+    center, variance = kernels.channel_moments(x)
     if running_mean is not None:
+        running_mean += momentum * (center - running_mean)
+    if running_var is not None:
         n = x.size // x.shape[1]
-        running_mean += momentum * (mean - running_mean)
         running_var += momentum * (variance * (n / (n - 1)) - running_var)
     r = 1 / xp.sqrt(variance + eps)
-    return kernels.batch_norm(x, mean, r, weight, bias), (mean, r)
+    return kernels.batch_norm(x, center, r, weight, bias), (center, r)
 
 
 def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.1, eps=1e-5):
@@ -71,8 +69,8 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
                 f"got {None if a is None else a.shape}."
             )
     if not training:
-        mean, variance = _per_channel(running_mean, x), _per_channel(running_var, x)
-        return (x - mean) * (_per_channel(weight, x) / sqrt(variance + eps)) + _per_channel(bias, x)
+        r = 1 / sqrt(_per_channel(running_var, x) + eps)
+        return (x - _per_channel(running_mean, x)) * (r * _per_channel(weight, x)) + _per_channel(bias, x)
     if x.shape[0] * math.prod(x.shape[2:]) < 2:
         raise ShapeError(
             f"batch_norm: in training each channel needs more than one value to have a variance, got x of shape "
@@ -92,8 +90,8 @@ def _composed_layer_norm(x, weight, bias, *, eps):
 )
 def _layer_norm(x, weight, bias, *, eps):
     """y = w ⊙ (x − μ) / √(σ² + ε) + b with the mean and variance of each sample"""
-    y, mean, r = kernels.layer_norm(x, weight, bias, eps)
-    return y, (mean, r)
+    y, *r = kernels.layer_norm(x, weight, bias, eps)
+    return y, r
 
 
 def layer_norm(x, normalized_shape, weight, bias, eps=1e-5):

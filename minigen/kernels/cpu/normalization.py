@@ -32,7 +32,7 @@ def _rows(x):
 
 
 def _fits(x, *others):
-    return x.dtype.char in "fd" and x.size > 0 and all(a.dtype == x.dtype for a in others)
+    return x.dtype.char in "fd" and x.size > 0 and all(type(a) is np.ndarray and a.dtype == x.dtype for a in others)
 
 
 def _laid_out_as(x, g):

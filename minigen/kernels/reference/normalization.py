@@ -41,13 +41,14 @@ def batch_norm(x, mean, r, weight, bias):
 
 
 def batch_norm_gradients(g, x, mean, r, weight):
-    """∂L/∂x, ∂L/∂w, ∂L/∂b as above, μ and r (C,) taken over all axes but the channels        w comes out of h"""
+    """∂L/∂x, ∂L/∂w, ∂L/∂b as above, μ and r (C,) taken over all axes but the channels (w comes out of the means)"""
     axes, n = _all_but_channels(x), max(1, x.size // x.shape[1])
     normal = (x - _per_channel(mean, x)) * _per_channel(r, x)
     dw, db = xp.sum(g * normal, axis=axes), xp.sum(g, axis=axes)
-    dx = g - _per_channel(db / n, x)
-    normal *= _per_channel(dw / n, x)
-    dx -= normal
+    dx = normal  # in the memory order of x
+    dx *= _per_channel(dw / -n, x)
+    dx += g
+    dx -= _per_channel(db / n, x)
     dx *= _per_channel(r * weight, x)
     return dx, dw, db
 
