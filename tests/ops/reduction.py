@@ -80,8 +80,12 @@ def softmax_samples(rng):
     found = [Sample((x,)) for x in layouts(rng.standard_normal((3, 4)))]
     cube = rng.standard_normal((2, 3, 2))
     found += [Sample((cube, axis)) for axis in (0, 1, -2, (0, 2), None)]
-    far = np.array([[1000.0, 999.0, 0.0], [-1000.0, -999.0, -1001.0]])
-    return [*found, Sample((np.ones((2, 1)),)), Sample((np.ones((0, 3)),)), Sample((far,)), Sample((far, 0))]
+    return [*found, Sample((np.ones((2, 1)),)), Sample((np.ones((0, 3)),))]
+
+
+def far(rng):
+    """Where eˣ overflows. Differences are too coarse here, so PyTorch alone checks the gradients."""
+    return [Sample((np.array([[1000.0, 999.0, 0.0], [-1000.0, -999.0, -1001.0]]), axis)) for axis in (0, 1)]
 
 
 def softmax_torch(name):
@@ -139,8 +143,7 @@ SPECS = [
     ),
     OpSpec(
         "logsumexp_far", ops.logsumexp, sp.logsumexp,
-        lambda rng: [Sample((np.array([[1000.0, 999.0, 0.0], [-1000.0, -999.0, -1001.0]]), axis)) for axis in (0, 1)],
-        torch=lambda x, axis: torch().logsumexp(x, axis), bad=[BAD_AXIS],
+        far, differentiable=(), torch=lambda x, axis: torch().logsumexp(x, axis), bad=[BAD_AXIS],
     ),
     OpSpec(
         "logsumexp_infinite", ops.logsumexp, sp.logsumexp,
@@ -159,4 +162,8 @@ SPECS = [
            torch=softmax_torch("softmax"), bad=[BAD_AXIS, TWICE, EMPTY_ROWS]),
     OpSpec("log_softmax", ops.log_softmax, lambda x, axis=-1: sp.log_softmax(x, axis), softmax_samples,
            torch=softmax_torch("log_softmax"), bad=[BAD_AXIS, TWICE, EMPTY_ROWS]),
+    OpSpec("softmax_far", ops.softmax, sp.softmax, far, differentiable=(),
+           torch=softmax_torch("softmax"), bad=[BAD_AXIS]),
+    OpSpec("log_softmax_far", ops.log_softmax, sp.log_softmax, far, differentiable=(),
+           torch=softmax_torch("log_softmax"), bad=[BAD_AXIS]),
 ]  # fmt: skip
