@@ -13,6 +13,7 @@ from .. import nn
 from ..errors import ConfigError
 from .config import Config, no_such, override
 from .gan import B8GAN, DCGAN, MLPGAN, GANConfig, MLPGANConfig
+from .vae import VAE, ConditionalVAE, VAEConfig
 
 __all__ = ["Config", "Preset", "build", "config", "describe", "names"]
 
@@ -46,6 +47,21 @@ PRESETS = {
         "GAN of transposed convolutions, with the layers of article A",
         DCGAN,
         GANConfig(lr=1e-4, steps=2000),
+    ),
+    "vae": Preset(
+        "variational auto-encoder, 784-400-20-400-784",
+        VAE,
+        VAEConfig(steps=4690),
+    ),
+    "vae-conv": Preset(
+        "variational auto-encoder of convolutions, with the latent space of article B",
+        VAE,
+        VAEConfig(network="conv", hidden=(32, 64), steps=4690),
+    ),
+    "cvae": Preset(
+        "variational auto-encoder that is told the digit",
+        ConditionalVAE,
+        VAEConfig(steps=4690),
     ),
 }
 
