@@ -24,59 +24,52 @@ from .blas import FACTORS, gemm, one_blas_thread, workspace
 
 _TILE = 1_000_000  # bytes of expanded input in a tile: within a core's second-level cache
 _ROWS = 256  # a matrix product wants about this many rows
-_THIN = 8  # up to so many output channels, first multiply, then gather
+_THIN = 8  # below so many output channels: first multiply, then gather
 
 
 def conv2d(x, w, stride, padding, dilation, groups):
     """Twin of `reference.conv2d`."""
-    (kh, kw), (sh, sw), (dh, dw) = w.shape[2:], stride, dilation
+    co, _, kh, kw = w.shape
     (top, bottom), (left, right) = padding
-    ho = (x.shape[2] + top + bottom - dh * (kh - 1) - 1) // sh + 1
-    wo = (x.shape[3] + left + right - dw * (kw - 1) - 1) // sw + 1
-    if not _ours(x, w, groups) or 0 in (ho, wo, kh, kw):
+    ho = (x.shape[2] + top + bottom - dilation[0] * (kh - 1) - 1) // stride[0] + 1
+    wo = (x.shape[3] + left + right - dilation[1] * (kw - 1) - 1) // stride[1] + 1
+    if not _ours(x, w, groups) or 0 in (ho, wo):
         return reference.conv2d(x, w, stride, padding, dilation, groups)
-    co, ci = w.shape[:2]
-    packed = _pack(w, np.arange(kh * kw), swap=True)
-    phases = np.array([[kh, kw, -top, -left, ho, wo, 0, 0, 0]])
-    return _run(x, packed, phases, stride, dilation, (ho, wo, co), (1, 1))
+    matrices = _matrices(w, np.arange(kh * kw), transpose=True)
+    return _run(x, matrices, [(kh, -top, ho, 0)], [(kw, -left, wo, 0)], stride, dilation, (ho, wo, co), (1, 1))
 
 
 def conv_transpose2d(y, w, size, stride, padding, dilation, groups):
     """Twin of `reference.conv_transpose2d`."""
     (kh, kw), (sh, sw), (dh, dw) = w.shape[2:], stride, dilation
-    if not _ours(y, w, groups) or 0 in (*size, kh, kw) or (sh > 1 and dh > 1) or (sw > 1 and dw > 1):
+    if not _ours(y, w, groups) or 0 in size or (sh > 1 and dh > 1) or (sw > 1 and dw > 1):
         return reference.conv_transpose2d(y, w, size, stride, padding, dilation, groups)
     (top, _), (left, _) = padding
-    taps, phases = [], []
-    for qh in range(sh):
-        rows, r0, i0, oi, na = _phase(qh, kh, sh, dh, top, size[0])
-        for qw in range(sw):
-            columns, c0, j0, oj, nb = _phase(qw, kw, sw, dw, left, size[1])
-            phases.append([len(rows), len(columns), i0 + r0, j0 + c0, na, nb, oi, oj, len(taps)])
-            taps += [k * kw + l for k in rows for l in columns]
-    packed = _pack(w, np.array(taps), swap=False)
-    return _run(y, packed, np.array(phases), (1, 1), dilation, (*size, w.shape[1]), stride)
+    rows = [_phase(q, kh, sh, dh, top, size[0]) for q in range(sh)]
+    columns = [_phase(q, kw, sw, dw, left, size[1]) for q in range(sw)]
+    taps = [k * kw + l for qw in range(sw) for qh in range(sh) for k in _taps(qh, kh, sh) for l in _taps(qw, kw, sw)]
+    matrices = _matrices(w, np.array(taps), transpose=False)
+    return _run(y, matrices, rows, columns, (1, 1), dilation, (*size, w.shape[1]), stride)
 
 
 def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
     """Twin of `reference.conv2d_weight_grad`."""
-    if not _ours(x, y, groups) or 0 in kernel:
+    if not _ours(x, y, groups):
         return reference.conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups)
     (kh, kw), ci, co = kernel, x.shape[1], y.shape[1]
     if co < min(ci, _THIN) and stride == (1, 1):  # exchange the roles of x and y: the kernel is turned round
-        turned = tuple((d * (k - 1) - p0, 0) for k, d, (p0, _) in zip(kernel, dilation, padding))
+        turned = tuple((d * (k - 1) - before, 0) for k, d, (before, _) in zip(kernel, dilation, padding))
         w = conv2d_weight_grad(y, x, kernel, stride, turned, dilation, groups)
         return np.ascontiguousarray(w[:, :, ::-1, ::-1].swapaxes(0, 1))
     x, y = _channels_last(x), _channels_last(y)
-    n, h, width, _ = x.shape
-    _, ho, wo, _ = y.shape
-    phases = np.array([[kh, kw, -padding[0][0], -padding[1][0], ho, wo, 0, 0, 0]])
-    tiles, fold, size = _plan(phases, n, ci, co, stride, dilation, x.itemsize)
+    rows = np.array([(kh, -padding[0][0], y.shape[1], 0)])
+    columns = np.array([(kw, -padding[1][0], y.shape[2], 0)])
+    tiles, fold, used = _plan(x.shape, rows, columns, co, stride, dilation, x.itemsize)
+    scratch = workspace(used + kh * kw * ci * co, x.dtype)
     out = np.empty((co, ci, kh * kw), x.dtype)
-    partial = workspace(size + kh * kw * ci * co, x.dtype)
     with one_blas_thread:
-        _weight_grad(x.reshape(-1), x.shape, y.reshape(-1), y.shape, phases, (*stride, *dilation), tiles, fold, size,
-                     partial, FACTORS[x.dtype], get_num_threads(), out)  # fmt: skip
+        _weight_grad(x.reshape(-1), x.shape, y.reshape(-1), y.shape, rows[0], columns[0], (*stride, *dilation, 1, 1),
+                     tiles, fold, used, scratch, FACTORS[x.dtype], get_num_threads(), out)  # fmt: skip
     return out.reshape(co, ci, kh, kw)
 
 
@@ -93,69 +86,74 @@ def _channels_last(x):
     return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
 
 
+def _taps(q, k, s):
+    """The taps that reach the outputs ≡ q mod s, in the order of the inputs that they see."""
+    return range(k)[q::s][::-1]
+
+
 def _phase(q, k, s, d, before, size):
-    """Where the padded position is ≡ q mod s: taps in order of input position, first input for output 0 less …, first
-    output and number of outputs."""
-    taps = list(range(q, k, s) if s > 1 else range(k))[::-1]
-    a0 = -(-(before - q) // s)  # first a with a s + q ≥ before
+    """One axis of a phase: (taps, first input − that of output 0 of the phase …, outputs, first output)."""
+    taps = len(_taps(q, k, s))
+    a0 = -(-(before - q) // s)  # the first a with a s + q ≥ before
     a1 = (before + size - 1 - q) // s + 1
-    return taps, -(len(taps) - 1) * d, a0, a0 * s + q - before, max(a1 - a0, 0)
+    return taps, a0 - (taps - 1) * d, max(a1 - a0, 0), a0 * s + q - before
 
 
-def _run(x, packed, phases, stride, dilation, out_shape, out_stride):
-    """The correlations `phases` of x, whose outputs interleave with `out_stride`."""
-    ci, co = packed.shape[1:]
-    x = _channels_last(x)
+def _matrices(w, taps, transpose):
+    """(P, Q, kh, kw) -> (taps, P, Q), or (taps, Q, P): one matrix per tap, in the order of `taps`."""
+    p, q, kh, kw = w.shape
+    out = np.empty((len(taps), q, p) if transpose else (len(taps), p, q), w.dtype)
+    strides = (kh * kw, q * kh * kw) if transpose else (q * kh * kw, kh * kw)
+    _gather_taps(np.ascontiguousarray(w).reshape(-1), strides, taps, out)
+    return out
+
+
+def _run(x, matrices, rows, columns, stride, dilation, out_shape, out_stride):
+    """out = the correlations of x for all phases: each of `rows` with each of `columns`."""
+    taps, ci, co = matrices.shape
+    x, rows, columns = _channels_last(x), np.array(rows), np.array(columns)
     out = np.empty((x.shape[0], *out_shape), x.dtype)
     geometry = (*stride, *dilation, *out_stride)
     one, threads = FACTORS[x.dtype], get_num_threads()
     with one_blas_thread:
         if co < min(ci, _THIN):
-            taps = packed.shape[0]
-            columns = np.ascontiguousarray(packed.transpose(1, 0, 2)).reshape(ci, taps * co)
             scratch = workspace(x.shape[1] * x.shape[2] * taps * co, x.dtype)
-            _correlate_thin(x.reshape(-1), x.shape, columns.reshape(-1), taps, out.reshape(-1), out.shape, phases,
+            matrix = np.ascontiguousarray(matrices.transpose(1, 0, 2)).reshape(-1)
+            _correlate_thin(x.reshape(-1), x.shape, matrix, taps * co, out.reshape(-1), out.shape, rows, columns,
                             geometry, scratch, one, threads)  # fmt: skip
         else:
-            tiles, fold, size = _plan(phases, x.shape[0], ci, co, stride, dilation, x.itemsize)
-            scratch = workspace(size, x.dtype)
-            _correlate(x.reshape(-1), x.shape, packed.reshape(-1), out.reshape(-1), out.shape, phases, geometry, tiles,
-                       fold, scratch, one, threads)  # fmt: skip
+            tiles, fold, used = _plan(x.shape, rows, columns, co, stride, dilation, x.itemsize)
+            scratch = workspace(used, x.dtype)
+            _correlate(x.reshape(-1), x.shape, matrices.reshape(-1), out.reshape(-1), out.shape, rows, columns,
+                       geometry, tiles, fold, scratch, one, threads)  # fmt: skip
     return out.transpose(0, 3, 1, 2)
 
 
-def _plan(phases, n, ci, co, stride, dilation, itemsize):
+def _plan(shape, rows, columns, co, stride, dilation, itemsize):
     """How to cut the work: (images a tile, bands of rows, bands of columns), whether a row of the matrix holds all
-    taps (`fold`) or one row of them, and how many numbers of scratch memory a tile needs."""
-    kh, kw, na, nb = (int(phases[:, i].max()) for i in (0, 1, 4, 5))
-    fold = kh == 1 or kw * ci < 64 or (stride[0] > 1 and dilation[0] > 1)
+    taps (`fold`) or one row of them, and how many numbers of scratch memory the matrices of a tile need."""
+    n, c = shape[0], shape[3]
+    kh, na, kw, nb = int(rows[:, 0].max()), int(rows[:, 2].max()), int(columns[:, 0].max()), int(columns[:, 2].max())
+    fold = kh == 1 or kw * c < 64 or (stride[0] > 1 and dilation[0] > 1)
 
-    def numbers(images, rows, columns):
+    def numbers(images, a, b):
         if fold:
-            return images * rows * columns * kh * kw * ci
-        planes = min(stride[0], kh)
-        return planes * (rows + (kh - 1) * dilation[0] // stride[0]) * images * columns * kw * ci
+            return images * a * b * kh * kw * c
+        return min(stride[0], kh) * (a + 1 + (kh - 1) * dilation[0] // stride[0]) * images * b * kw * c
 
     limit = _TILE // itemsize
-    images, rows, columns = 1, na, nb
+    images, a, b = 1, na, nb
     while images < n and images * na * nb < _ROWS and numbers(images + 1, na, nb) <= limit:
         images += 1
-    while rows > 1 and numbers(1, rows, nb) > limit:
-        rows = -(-rows // 2)
-    while columns > 64 and numbers(1, rows, columns) > 4 * limit:
-        columns = -(-columns // 2)
-    tiles = (images, -(-na // max(rows, 1)), -(-nb // max(columns, 1)))
-    return tiles, fold, numbers(images, rows + 1, columns + 1) + images * (rows + 1) * (columns + 1) * co
+    while a > 1 and numbers(1, a, nb) > limit:
+        a = -(-a // 2)
+    while b > 64 and numbers(1, a, b) > limit:
+        b = -(-b // 2)
+    tiles = images, -(-na // max(a, 1)), -(-nb // max(b, 1))
+    return tiles, fold, numbers(images, a + 1, b + 1) + images * (a + 1) * (b + 1) * co
 
 
-def _pack(w, taps, swap):
-    """(P, Q, kh, kw) -> (taps, P, Q), or (taps, Q, P) with `swap`: one matrix per tap, in the order of `taps`."""
-    p, q, kh, kw = w.shape
-    w = np.ascontiguousarray(w)
-    out = np.empty((len(taps), q, p) if swap else (len(taps), p, q), w.dtype)
-    strides = (kh * kw, q * kh * kw) if swap else (q * kh * kw, kh * kw)
-    _gather_taps(w.reshape(-1), strides, taps, out)
-    return out
+# -- the loops --------------------------------------------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True)
@@ -169,221 +167,242 @@ def _gather_taps(w, strides, taps, out):
                     out[t, a, b] = w[a * strides[0] + b * strides[1] + taps[t]]
 
 
-# -- the loops --------------------------------------------------------------------------------------------------------
+@njit(nogil=True, inline="always")
+def _copy(to, o, x, i, count):
+    """to[o …] = x[i …], `count` numbers. Slices first: then the loop is free of checks and becomes vector code."""
+    to, x = to[o : o + count], x[i : i + count]
+    for e in range(count):
+        to[e] = x[e]
 
 
 @njit(nogil=True, inline="always")
-def _copy_run(x, row, inside, width, c, first, step, taps, out, o):
-    """The taps of one row, for one output: out[o …] = x at columns first, first + step …, zero outside."""
-    if not inside:
-        for e in range(taps * c):
-            out[o + e] = 0
+def _clear(to, o, count):
+    to = to[o : o + count]
+    for e in range(count):
+        to[e] = 0
+
+
+@njit(nogil=True, inline="always")
+def _copy_taps(x, shape, n, r, first, step, taps, out, o):
+    """out[o …] = x at image n, row r, columns first, first + step …: zero outside. Returns where it ends."""
+    _, h, w, c = shape
+    row = (n * h + r) * w
+    if not 0 <= r < h:
+        _clear(out, o, taps * c)
     elif step == 1:
-        low = min(max(-first, 0), taps) * c
-        high = max(min(width - first, taps), 0) * c
-        start = row + first * c
-        for e in range(low):
-            out[o + e] = 0
-        for e in range(low, high):
-            out[o + e] = x[start + e]
-        for e in range(max(low, high), taps * c):
-            out[o + e] = 0
+        low = min(max(-first, 0), taps)
+        high = max(min(w - first, taps), low)
+        _clear(out, o, low * c)
+        _copy(out, o + low * c, x, (row + first + low) * c, (high - low) * c)
+        _clear(out, o + high * c, (taps - high) * c)
     else:
         for u in range(taps):
             column = first + u * step
-            start = row + column * c
-            if 0 <= column < width:
-                for e in range(c):
-                    out[o + u * c + e] = x[start + e]
+            if 0 <= column < w:
+                _copy(out, o + u * c, x, (row + column) * c, c)
             else:
-                for e in range(c):
-                    out[o + u * c + e] = 0
+                _clear(out, o + u * c, c)
+    return o + taps * c
 
 
 @njit(nogil=True, cache=True)
-def _expand(x, shape, n0, n1, a0, a1, b0, b1, kh, kw, r0, c0, geometry, fold, out):
-    """Write the matrix of a tile. Rows (i, n, j); folded, columns (t, u, c) hold all taps. Else columns are (u, c), and
-    rows of inputs that are equal mod the stride form a plane, so that tap t is (t d) // s rows of i further on in
-    plane (t d) % s."""
-    _, h, w, c = shape
+def _expand_all(x, shape, n0, n1, r0, a, kh, c0, b, kw, geometry, out):
+    """The matrix of a tile, folded: a row for each output (i, n, j) holds what all taps (t, u, c) see."""
     sh, sw, dh, dw = geometry[0], geometry[1], geometry[2], geometry[3]
     o = 0
-    if fold:
-        for a in range(a0, a1):
+    for i in range(a):
+        for n in range(n0, n1):
+            for j in range(b):
+                for t in range(kh):
+                    o = _copy_taps(x, shape, n, r0 + i * sh + t * dh, c0 + j * sw, dw, kw, out, o)
+
+
+@njit(nogil=True, cache=True)
+def _expand_rows(x, shape, n0, n1, r0, planes, count, c0, b, kw, geometry, out):
+    """The matrix of a tile: a row for each (r, n, j) holds what one row of taps (u, c) sees in input row r.
+
+    Input rows that are equal mod the stride lie together in a plane of `count`: in each, outputs i, i + 1 … are
+    neighbours.
+    """
+    sh, sw, dw = geometry[0], geometry[1], geometry[3]
+    o = 0
+    for q in range(planes):
+        for i in range(count):
             for n in range(n0, n1):
-                for b in range(b0, b1):
-                    for t in range(kh):
-                        r = a * sh + r0 + t * dh
-                        _copy_run(x, (n * h + r) * w * c, 0 <= r < h, w, c, b * sw + c0, dw, kw, out, o)
-                        o += kw * c
-    else:
-        for q in range(min(sh, kh)):
-            for a in range(a0, a1 + (kh - 1) * dh // sh):
-                r = a * sh + q + r0
-                for n in range(n0, n1):
-                    for b in range(b0, b1):
-                        _copy_run(x, (n * h + r) * w * c, 0 <= r < h, w, c, b * sw + c0, dw, kw, out, o)
-                        o += kw * c
+                for j in range(b):
+                    o = _copy_taps(x, shape, n, r0 + q + i * sh, c0 + j * sw, dw, kw, out, o)
 
 
 @njit(nogil=True, inline="always")
-def _tap_row(t, images, rows, columns, kh, kwc, geometry):
-    """Where in an unfolded matrix the rows for tap row t begin, in elements."""
-    sh, dh = geometry[0], geometry[2]
-    plane, ahead = (t * dh) % sh, (t * dh) // sh
-    return (plane * (rows + (kh - 1) * dh // sh) + ahead) * images * columns * kwc
+def _band(band, bands, count):
+    return band * count // bands, (band + 1) * count // bands
 
 
 @njit(nogil=True, cache=True)
-def _correlate_tile(x, shape, w, out, out_shape, phase, geometry, n0, n1, a0, a1, b0, b1, fold, scratch, one):
-    kh, kw, r0, c0, oi, oj = phase[0], phase[1], phase[2], phase[3], phase[6], phase[7]
+def _correlate_tile(x, shape, w, out, out_shape, rows, columns, geometry, tiles, tile, fold, scratch, one):
+    images, row_bands, column_bands = tiles
+    n0 = tile // (row_bands * column_bands) * images
+    n1 = min(n0 + images, shape[0])
     c, (_, ho, wo, co) = shape[3], out_shape
-    osh, osw = geometry[4], geometry[5]
-    images, rows, columns = n1 - n0, a1 - a0, b1 - b0
-    size, m = one.itemsize, images * rows * columns
-    if kh * kw == 0:
-        for n in range(n0, n1):
-            for a in range(a0, a1):
-                for b in range(b0, b1):
-                    to = ((n * ho + oi + a * osh) * wo + oj + b * osw) * co
-                    for e in range(co):
-                        out[to + e] = 0
-        return
-    _expand(x, shape, n0, n1, a0, a1, b0, b1, kh, kw, r0, c0, geometry, fold, scratch)
-    matrix, weight = scratch.ctypes.data, w.ctypes.data + phase[8] * c * co * size
-    direct = images == 1 and osh == 1 and osw == 1 and (columns == wo or rows == 1)
-    if fold:
-        used = m * kh * kw * c
-    else:
-        used = min(geometry[0], kh) * (rows + (kh - 1) * geometry[2] // geometry[0]) * images * columns * kw * c
-    if direct:
-        result = out.ctypes.data + ((n0 * ho + oi + a0) * wo + oj + b0) * co * size
-    else:
-        result = matrix + used * size
-    if fold:
-        gemm(False, False, m, co, kh * kw * c, matrix, kh * kw * c, weight, co, 0, result, co, one)
-    else:
-        for t in range(kh):
-            start = matrix + _tap_row(t, images, rows, columns, kh, kw * c, geometry) * size
-            gemm(False, False, m, co, kw * c, start, kw * c, weight + t * kw * c * co * size, co, min(t, 1), result, co,
-                 one)  # fmt: skip
-    if not direct:
-        o = used
-        for a in range(a0, a1):
-            for n in range(n0, n1):
-                for b in range(b0, b1):
-                    to = ((n * ho + oi + a * osh) * wo + oj + b * osw) * co
-                    for e in range(co):
-                        out[to + e] = scratch[o + e]
-                    o += co
+    sh, sw, dh, _, osh, osw = geometry
+    size, matrix, weight = one.itemsize, scratch.ctypes.data, w.ctypes.data
+    for qw in range(len(columns)):
+        kw, nb = columns[qw, 0], columns[qw, 2]
+        b0, b1 = _band(tile % column_bands, column_bands, nb)
+        b, c0 = b1 - b0, columns[qw, 1] + b0 * sw
+        wide = (n1 - n0) * b * kw * c  # numbers in the matrix for one row of outputs
+        used = 0
+        if not fold:  # one matrix for all phases of rows: from their first input row to their last
+            first, last = shape[1] * 2 + 2**30, -(2**30)
+            planes = 1
+            for qh in range(len(rows)):
+                a0, a1 = _band(tile // column_bands % row_bands, row_bands, rows[qh, 2])
+                if a0 < a1 and rows[qh, 0] > 0:
+                    first = min(first, rows[qh, 1] + a0 * sh)
+                    last = max(last, rows[qh, 1] + (a1 - 1) * sh + (rows[qh, 0] - 1) * dh)
+                    planes = max(planes, min(sh, rows[qh, 0]))
+            count = max((last - first) // sh + 1, 0)
+            used = planes * count * wide
+            if used:
+                _expand_rows(x, shape, n0, n1, first, planes, count, c0, b, kw, geometry, scratch)
+        for qh in range(len(rows)):
+            kh, na = rows[qh, 0], rows[qh, 2]
+            a0, a1 = _band(tile // column_bands % row_bands, row_bands, na)
+            a, r0 = a1 - a0, rows[qh, 1] + a0 * sh
+            oi, oj = rows[qh, 3] + a0 * osh, columns[qw, 3] + b0 * osw
+            m, k = a * (n1 - n0) * b, kw * c
+            taps = weight
+            weight += kh * k * co * size
+            if m == 0:
+                continue
+            if kh * kw == 0:
+                for n in range(n0, n1):
+                    for i in range(a):
+                        for j in range(b):
+                            _clear(out, ((n * ho + oi + i * osh) * wo + oj + j * osw) * co, co)
+                continue
+            if fold:
+                used = m * kh * k
+                _expand_all(x, shape, n0, n1, r0, a, kh, c0, b, kw, geometry, scratch)
+            # the result lies in the output already, or else behind the matrix
+            direct = n1 - n0 == 1 and osh == 1 and osw == 1 and (b == wo or a == 1)
+            result = out.ctypes.data + ((n0 * ho + oi) * wo + oj) * co * size if direct else matrix + used * size
+            if fold:
+                gemm(False, False, m, co, kh * k, matrix, kh * k, taps, co, 0, result, co, one)
+            else:
+                for t in range(kh):
+                    ahead = r0 + t * dh - first
+                    start = matrix + (ahead % sh * count + ahead // sh) * wide * size
+                    gemm(False, False, m, co, k, start, k, taps, co, min(t, 1), result, co, one)
+                    taps += k * co * size
+            if not direct:
+                for i in range(a):
+                    for n in range(n0, n1):
+                        for j in range(b):
+                            _copy(out, ((n * ho + oi + i * osh) * wo + oj + j * osw) * co, scratch, used, co)
+                            used += co
+                used -= m * co
 
 
 @njit(nogil=True, parallel=True, cache=True)
-def _correlate(x, shape, w, out, out_shape, phases, geometry, tiles, fold, scratch, one, threads):
-    images, row_bands, column_bands = tiles
-    chunks = (shape[0] + images - 1) // images
-    total = chunks * row_bands * column_bands
+def _correlate(x, shape, w, out, out_shape, rows, columns, geometry, tiles, fold, scratch, one, threads):
+    total = (shape[0] + tiles[0] - 1) // tiles[0] * tiles[1] * tiles[2]
     for thread in prange(threads):
         for tile in range(thread * total // threads, (thread + 1) * total // threads):
-            n0 = tile // (row_bands * column_bands) * images
-            i, j = tile // column_bands % row_bands, tile % column_bands
-            for p in range(len(phases)):
-                na, nb = phases[p, 4], phases[p, 5]
-                a0, a1 = i * na // row_bands, (i + 1) * na // row_bands
-                b0, b1 = j * nb // column_bands, (j + 1) * nb // column_bands
-                if a0 < a1 and b0 < b1:
-                    _correlate_tile(x, shape, w, out, out_shape, phases[p], geometry, n0, min(n0 + images, shape[0]),
-                                    a0, a1, b0, b1, fold, scratch[thread], one)  # fmt: skip
-
-
-@njit(nogil=True, parallel=True, cache=True)
-def _correlate_thin(x, shape, w, taps, out, out_shape, phases, geometry, scratch, one, threads):
-    """For few output channels: multiply each input by all taps, then add up what each output sees."""
-    images, h, width, c = shape
-    _, ho, wo, co = out_shape
-    sh, sw, dh, dw, osh, osw = geometry
-    size, columns = one.itemsize, taps * co
-    for thread in prange(threads):
-        buffer = scratch[thread]
-        for n in range(thread * images // threads, (thread + 1) * images // threads):
-            gemm(False, False, h * width, columns, c, x.ctypes.data + n * h * width * c * size, c, w.ctypes.data,
-                 columns, 0, buffer.ctypes.data, columns, one)  # fmt: skip
-            for p in range(len(phases)):
-                kh, kw, r0, c0, na, nb = (
-                    phases[p, 0],
-                    phases[p, 1],
-                    phases[p, 2],
-                    phases[p, 3],
-                    phases[p, 4],
-                    phases[p, 5],
-                )
-                oi, oj, first = phases[p, 6], phases[p, 7], phases[p, 8]
-                for a in range(na):
-                    for b in range(nb):
-                        to = ((n * ho + oi + a * osh) * wo + oj + b * osw) * co
-                        for o in range(co):
-                            total = one[0]
-                            for t in range(kh):
-                                r = a * sh + r0 + t * dh
-                                if 0 <= r < h:
-                                    for u in range(kw):
-                                        v = b * sw + c0 + u * dw
-                                        if 0 <= v < width:
-                                            total += buffer[(r * width + v) * columns + (first + t * kw + u) * co + o]
-                            out[to + o] = total
+            _correlate_tile(
+                x, shape, w, out, out_shape, rows, columns, geometry, tiles, tile, fold, scratch[thread], one
+            )
 
 
 @njit(nogil=True, cache=True)
-def _weight_grad_tile(x, shape, y, y_shape, phase, geometry, n0, n1, a0, a1, b0, b1, fold, used, scratch, one):
-    """Add a tile's part of the weight gradient, (kh kw C, Cₒ), which lies in `scratch` behind the tile's matrices."""
-    kh, kw, r0, c0 = phase[0], phase[1], phase[2], phase[3]
-    c, (_, ho, wo, co) = shape[3], y_shape
-    images, rows, columns = n1 - n0, a1 - a0, b1 - b0
-    size, m = one.itemsize, images * rows * columns
-    _expand(x, shape, n0, n1, a0, a1, b0, b1, kh, kw, r0, c0, geometry, fold, scratch)
+def _correlate_thin_image(x, shape, w, width, out, out_shape, rows, columns, geometry, n, scratch, one):
+    """For few output channels: multiply each input by all taps, then add up what each output sees."""
+    _, h, wi, c = shape
+    _, ho, wo, co = out_shape
+    sh, sw, dh, dw, osh, osw = geometry
+    gemm(False, False, h * wi, width, c, x.ctypes.data + n * h * wi * c * one.itemsize, c, w.ctypes.data, width, 0,
+         scratch.ctypes.data, width, one)  # fmt: skip
+    first = 0
+    for qw in range(len(columns)):
+        kw, c0 = columns[qw, 0], columns[qw, 1]
+        for qh in range(len(rows)):
+            kh, r0 = rows[qh, 0], rows[qh, 1]
+            for i in range(rows[qh, 2]):
+                for j in range(columns[qw, 2]):
+                    to = ((n * ho + rows[qh, 3] + i * osh) * wo + columns[qw, 3] + j * osw) * co
+                    for o in range(co):
+                        total = one[0]
+                        for t in range(kh):
+                            r = r0 + i * sh + t * dh
+                            if 0 <= r < h:
+                                for u in range(kw):
+                                    v = c0 + j * sw + u * dw
+                                    if 0 <= v < wi:
+                                        total += scratch[(r * wi + v) * width + first + (t * kw + u) * co + o]
+                        out[to + o] = total
+            first += kh * kw * co
+
+
+@njit(nogil=True, parallel=True, cache=True)
+def _correlate_thin(x, shape, w, width, out, out_shape, rows, columns, geometry, scratch, one, threads):
+    for thread in prange(threads):
+        for n in range(thread * shape[0] // threads, (thread + 1) * shape[0] // threads):
+            _correlate_thin_image(x, shape, w, width, out, out_shape, rows, columns, geometry, n, scratch[thread], one)
+
+
+@njit(nogil=True, cache=True)
+def _weight_grad_tile(x, shape, y, y_shape, row, column, geometry, tiles, tile, fold, used, scratch, one):
+    """Add a tile's part of the weight gradient, (kh kw C, Cₒ), which lies in `scratch` at `used`."""
+    images, row_bands, column_bands = tiles
+    n0 = tile // (row_bands * column_bands) * images
+    n1 = min(n0 + images, shape[0])
+    a0, a1 = _band(tile // column_bands % row_bands, row_bands, row[2])
+    b0, b1 = _band(tile % column_bands, column_bands, column[2])
+    kh, kw, c, (_, ho, wo, co) = row[0], column[0], shape[3], y_shape
+    sh, sw, dh = geometry[0], geometry[1], geometry[2]
+    a, b, r0, c0 = a1 - a0, b1 - b0, row[1] + a0 * sh, column[1] + b0 * sw
+    m, k, size = a * (n1 - n0) * b, kw * c, one.itemsize
+    if m == 0:
+        return
+    planes = min(sh, kh)
+    count = a + (kh - 1) * dh // sh
+    if fold:
+        _expand_all(x, shape, n0, n1, r0, a, kh, c0, b, kw, geometry, scratch)
+    else:
+        _expand_rows(x, shape, n0, n1, r0, planes, count, c0, b, kw, geometry, scratch)
     matrix, result = scratch.ctypes.data, scratch.ctypes.data + used * size
-    if images == 1 and (columns == wo or rows == 1):
+    if n1 - n0 == 1 and (b == wo or a == 1):
         right = y.ctypes.data + ((n0 * ho + a0) * wo + b0) * co * size
     else:
         o = used - m * co
         right = matrix + o * size
-        for a in range(a0, a1):
+        for i in range(a0, a1):
             for n in range(n0, n1):
-                start = ((n * ho + a) * wo + b0) * co
-                for e in range(columns * co):
-                    scratch[o + e] = y[start + e]
-                o += columns * co
+                _copy(scratch, o, y, ((n * ho + i) * wo + b0) * co, b * co)
+                o += b * co
     if fold:
-        gemm(True, False, kh * kw * c, co, m, matrix, kh * kw * c, right, co, 1, result, co, one)
+        gemm(True, False, kh * k, co, m, matrix, kh * k, right, co, 1, result, co, one)
     else:
         for t in range(kh):
-            start = matrix + _tap_row(t, images, rows, columns, kh, kw * c, geometry) * size
-            gemm(True, False, kw * c, co, m, start, kw * c, right, co, 1, result + t * kw * c * co * size, co, one)
+            start = matrix + (t * dh % sh * count + t * dh // sh) * (n1 - n0) * b * k * size
+            gemm(True, False, k, co, m, start, k, right, co, 1, result + t * k * co * size, co, one)
 
 
 @njit(nogil=True, parallel=True, cache=True)
-def _weight_grad(x, shape, y, y_shape, phases, geometry, tiles, fold, used, scratch, one, threads, out):
-    images, row_bands, column_bands = tiles
-    chunks = (shape[0] + images - 1) // images
-    total = chunks * row_bands * column_bands
+def _weight_grad(x, shape, y, y_shape, row, column, geometry, tiles, fold, used, scratch, one, threads, out):
+    total = (shape[0] + tiles[0] - 1) // tiles[0] * tiles[1] * tiles[2]
     co, ci, taps = out.shape
-    na, nb = phases[0, 4], phases[0, 5]
     for thread in prange(threads):
-        scratch[thread, used : used + taps * ci * co] = 0
+        _clear(scratch[thread], used, taps * ci * co)
         for tile in range(thread * total // threads, (thread + 1) * total // threads):
-            n0 = tile // (row_bands * column_bands) * images
-            i, j = tile // column_bands % row_bands, tile % column_bands
-            a0, a1 = i * na // row_bands, (i + 1) * na // row_bands
-            b0, b1 = j * nb // column_bands, (j + 1) * nb // column_bands
-            if a0 < a1 and b0 < b1:
-                _weight_grad_tile(x, shape, y, y_shape, phases[0], geometry, n0, min(n0 + images, shape[0]),
-                                  a0, a1, b0, b1, fold, used, scratch[thread], one)  # fmt: skip
-    blocks = (co + 15) // 16
-    for block in prange(blocks):
+            _weight_grad_tile(
+                x, shape, y, y_shape, row, column, geometry, tiles, tile, fold, used, scratch[thread], one
+            )
+    for block in prange((co + 15) // 16):  # add up the threads' parts
         for c in range(ci):
             for t in range(taps):
                 for o in range(block * 16, min(block * 16 + 16, co)):
-                    total_ = one[0]
+                    part = one[0]
                     for thread in range(threads):
-                        total_ += scratch[thread, used + (t * ci + c) * co + o]
-                    out[o, c, t] = total_
+                        part += scratch[thread, used + (t * ci + c) * co + o]
+                    out[o, c, t] = part
