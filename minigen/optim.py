@@ -13,7 +13,7 @@ from typing import Any
 
 from . import backend, kernels
 from .backend import Array, xp
-from .errors import ConfigError, GraphError, ShapeError
+from .errors import BackendError, ConfigError, GraphError, ShapeError
 from .tensor import Tensor
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "Player", "RMSprop", "clip_grad_norm", "cosine", "warmup"]
@@ -66,6 +66,11 @@ class Optimizer:
             if g.shape != p.shape:
                 raise ShapeError(
                     f"{self.name}.step: gradient {i} must have the shape {p.shape} of its parameter, got {g.shape}."
+                )
+            if backend.name_of(g) != backend.name_of(p.data):
+                raise BackendError(
+                    f"{self.name}.step: parameter {i} is a {backend.name_of(p.data)} array, its gradient a "
+                    f"{backend.name_of(g)} array; move one with .to(...)."
                 )
             self.steps[i] += 1
             self._update(p.data, g, *(arrays[i] for arrays in self.state.values()), t=self.steps[i])
