@@ -45,8 +45,15 @@ def negative(x):
     return -x
 
 
+def _less_one(p):
+    """p − 1, the exponent of the derivative p xᵖ⁻¹; 1 where p = 0, so that 0 xᵖ⁻¹ is 0 at x = 0 too."""
+    if isinstance(p, int | float):
+        return p - 1 if p else 1
+    return where(p == 0, 1.0, p - 1)
+
+
 @primitive(
-    lambda g, x, p: g * p * x ** where(p == 0, 1.0, p - 1),
+    lambda g, x, p: g * p * x ** _less_one(p),
     lambda g, y, x: g * y * log(where(x > 0, x, 1.0)),
 )
 def power(x, p):
