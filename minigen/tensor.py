@@ -259,12 +259,12 @@ class Rule:
     __slots__ = ("collect", "function", "reads", "sources")
     reads: frozenset[int] | None  # the inputs whose values it asks for; None: all of them
 
-    def __init__(self, function: Callable, op: Primitive):
+    def __init__(self, function: Callable, op: Primitive, joint: bool = False):
         self.function = function
         names = list(inspect.signature(function).parameters)
         if not names or names[0] != "g":
             raise TypeError(f"{op.name}: the first argument of a gradient rule must be g, got {names}")
-        self.sources = [op.source(name) for name in names[1:]]
+        self.sources = [op.source(name, joint) for name in names[1:]]
         self.reads = frozenset(index for kind, index in self.sources if kind == "x")
         if ("X", 0) in self.sources:
             self.reads = None
@@ -283,24 +283,27 @@ class Rule:
 
 
 class Primitive:
-    """A forward computation on arrays and its gradient rules."""
+    """A forward computation on arrays and its gradient rules.
+
+    `inputs` are the names of what may need a gradient: an argument for each rule or, with a joint rule, all before a
+    ``*``. `attributes` are the names of the other arguments.
+    """
 
     def __init__(self, forward: Callable, rules: Sequence[Callable | None], joint: Callable | None,
                  composed: Callable | None, residual: bool):  # fmt: skip
         self.name = forward.__name__.strip("_")
         self.forward, self.composed, self.residual = forward, composed, residual
-        self.rules_by_input = bool(rules)
         parameters = list(inspect.signature(forward).parameters.values())
         self.variadic = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
-        arity = 0 if self.variadic else (len(rules) or self._leading(parameters, joint))
-        self.arity = arity
+        leading = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+        self.arity = arity = 0 if self.variadic else len(rules) or leading
         self.inputs = [p.name for p in parameters[:arity]] if not self.variadic else []
         self.many = parameters[0].name if self.variadic else None
         self.attributes = [p.name for p in parameters[arity:] if p.kind is not p.VAR_POSITIONAL]
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         if self.variadic and joint is None:
             raise TypeError(f"{self.name}: an operation on any number of inputs needs a joint rule")
-        self.joint = Rule(joint, self) if joint else None
+        self.joint = Rule(joint, self, joint=True) if joint else None
         self.rules = [Rule(rule, self) if rule else None for rule in rules]
         if composed:
             asked = {name for kind, name in self.joint.sources if kind in "xa"}
@@ -308,20 +311,16 @@ class Primitive:
                 raise TypeError(f"{self.name}: the joint rule must ask for what its composed twin takes: all inputs, "
                                 "and the same other arguments")  # fmt: skip
 
-    @staticmethod
-    def _leading(parameters: list, joint: Callable) -> int:
-        """With a joint rule, the inputs are the leading arguments without a keyword-only marker."""
-        return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
-
-    def source(self, name: str) -> tuple[str, Any]:
-        """(kind, index or name) of a rule's argument: y output, x input, s shape, r residual, a attribute."""
+    def source(self, name: str, joint: bool) -> tuple[str, Any]:
+        """(kind, index or name) of a rule's argument: y output, x input, s its shape, r residual, n needs, a argument;
+        X and S for all inputs of an operation that takes any number."""
         if name in ("y", "needs") and name in self.inputs:
             raise TypeError(f"{self.name}: in a rule {name!r} does not mean an input; name the input otherwise")
         if name == "y":
             return "y", 0
         if name == "r" and self.residual:
             return "r", 0
-        if name == "needs" and not self.rules_by_input:
+        if name == "needs" and joint:
             return "n", 0
         if self.variadic and name in (self.many, f"{self.many}_shape"):
             return ("X", 0) if name == self.many else ("S", 0)
@@ -386,7 +385,7 @@ class Primitive:
                 f"{self.name}: got arrays of both {' and '.join(sorted(kinds))} ({came}); move one with .to(...)."
             )
         kind = DtypeError if isinstance(error, TypeError) else ShapeError
-        return kind(f"{self.name}: cannot be applied to ({came}): {' '.join(str(error).split())}.")
+        return kind(f"{self.name}: cannot be applied to ({came}): {' '.join(str(error).split()).rstrip('.')}.")
 
 
 def primitive(*rules: Callable | None, joint: Callable | None = None, composed: Callable | None = None,
@@ -440,7 +439,7 @@ def primitive(*rules: Callable | None, joint: Callable | None = None, composed: 
             if watched is not None:
                 out._version = _shared_version(y, watched)
             if tracked and _recording:
-                out.node = _record(op, y, arrays, rest, tracked, watched, attributes)
+                out.node = _record(op, out._data, arrays, rest, tracked, watched, attributes)
             return out
 
         def _record(op, y, arrays, rest, tracked, watched, attributes):
@@ -687,18 +686,13 @@ def _rewrapped(node: Node, sources: list, args: tuple) -> list:
 def _completed(gs: list, outputs: tuple) -> tuple:
     """The gradients of all outputs of an operation: zeros where none has arrived."""
     like = next(g for g in gs if g is not None)
-    return tuple(_zeros(*out, like) if g is None else g for g, out in zip(gs, outputs, strict=True))
+    like = _array(like._data if isinstance(like, Tensor) else like)
+    return tuple(xp.zeros(*out, like=like) if g is None else g for g, out in zip(gs, outputs, strict=True))
 
 
 def _is_fresh(r: Array, g: Any, args: tuple) -> bool:
     """Did the rule make this array itself? Then it may become a gradient without a copy."""
     return r.base is None and not any(r is a or (type(a) is tuple and any(r is b for b in a)) for a in (g, *args))
-
-
-def _zeros(shape: tuple, dtype: Any, like: Any) -> Any:
-    if isinstance(like, Tensor):
-        return Tensor(_zeros(shape, dtype, like._data))
-    return xp.zeros(shape, dtype, like=_array(like))
 
 
 def _cotangent(out: Tensor, cotangent: Any, create_graph: bool) -> Any:
