@@ -70,8 +70,8 @@ def test_tensors_know_their_path_from_the_outermost_module():
 
 
 def test_a_stale_update_names_the_parameter():
-    net = nn.Sequential(nn.Conv1d(1, 2, 3, rng=rng()), nn.Conv1d(2, 2, 3, rng=rng()))
-    loss = net(leaf(normal(3, 1, 6).astype(np.float32))).sum()
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, rng=rng()), nn.Conv2d(2, 2, 3, rng=rng()))
+    loss = net(leaf(normal(3, 1, 6, 6).astype(np.float32))).sum()
     net[1].weight.data -= 1.0
     with pytest.raises(minigen.errors.GraphError, match=r"\(1.weight\) had in the forward pass, but it was updated"):
         minigen.grad(loss, net[0].weight)

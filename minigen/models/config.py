@@ -1,4 +1,4 @@
-"""Settings of models: frozen dataclasses that check what they are given."""
+"""Settings of models: frozen dataclasses that check what they are given, and presets of them under a name."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import dataclasses
 import difflib
 import math
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..errors import ConfigError
 
-__all__ = ["Config", "choice", "fraction", "no_such", "override"]
+__all__ = ["Config", "Preset", "choice", "fraction", "no_such", "override"]
 
 
 def choice(default: str, options: tuple[str, ...]) -> Any:
@@ -47,6 +47,15 @@ class Config:
         for setting in dataclasses.fields(self):
             value = getattr(self, setting.name)
             object.__setattr__(self, setting.name, _checked(setting, kinds[setting.name], value))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model under a name: what it is in one line; what makes it, called ``model(config, rng=rng)``; its settings."""
+
+    title: str
+    model: Callable[..., Any]
+    config: Config
 
 
 C = TypeVar("C", bound=Config)

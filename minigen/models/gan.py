@@ -23,9 +23,9 @@ from ..losses.gan import GENERATOR_LOSSES, discriminator_loss, generator_loss
 from ..ops import mean, sigmoid
 from ..optim import Adam, Player
 from ..tensor import Tensor, no_grad
-from .config import Config, choice, fraction
+from .config import Config, Preset, choice, fraction
 
-__all__ = ["B8GAN", "DCGAN", "GAN", "MLPGAN", "GANConfig", "MLPGANConfig"]
+__all__ = ["B8GAN", "DCGAN", "GAN", "MLPGAN", "PRESETS", "GANConfig", "MLPGANConfig"]
 
 IMAGE = (1, 28, 28)
 PIXELS = 784
@@ -246,3 +246,27 @@ class DCGAN(GAN):
             nn.Linear(7 * 7 * 128, 1, **start),
         )
         return generator, discriminator
+
+
+PRESETS = {
+    "gan": Preset(
+        "GAN of fully connected layers: digits within two minutes",
+        MLPGAN,
+        MLPGANConfig(generator=(256, 512), discriminator=(512, 256), batch_norm=True, steps=4000),
+    ),
+    "gan-c6": Preset(
+        "GAN with the layers of article C: 100-256-128-784 against 784-128-256-1",
+        MLPGAN,
+        MLPGANConfig(generator=(256, 128), discriminator=(128, 256), steps=10_000),
+    ),
+    "gan-b8": Preset(
+        "GAN with the layers of article B: 100-128-784 against one convolution",
+        B8GAN,
+        GANConfig(steps=3000),
+    ),
+    "dcgan": Preset(
+        "GAN of transposed convolutions, with the layers of article A",
+        DCGAN,
+        GANConfig(lr=1e-4, steps=2000),
+    ),
+}
