@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
-from . import gan
+from . import gan, vae
 from .config import Config, Preset, no_such, override
 
 __all__ = ["PRESETS", "Config", "Preset", "build", "config", "describe", "names"]
 
-PRESETS: dict[str, Preset] = {**gan.PRESETS}
+PRESETS: dict[str, Preset] = {**gan.PRESETS, **vae.PRESETS}
 
 
 def names() -> list[str]:

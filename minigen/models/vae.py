@@ -22,9 +22,9 @@ from ..losses.likelihood import bernoulli_nll, gaussian_nll
 from ..losses.vae import importance_weighted_bound, kl_standard_normal, log_normal, negative_elbo, reparameterise
 from ..optim import Adam, Player
 from ..tensor import Tensor, no_grad, tensor
-from .config import Config, choice
+from .config import Config, Preset, choice
 
-__all__ = ["VAE", "ConditionalVAE", "VAEConfig"]
+__all__ = ["PRESETS", "VAE", "ConditionalVAE", "VAEConfig"]
 
 IMAGE = (1, 28, 28)
 PIXELS = 784
@@ -243,3 +243,22 @@ def _convolutions(c: VAEConfig, conditions: int, rng: Any) -> tuple[nn.Module, n
         nn.ConvTranspose2d(first, 1, 3, stride=2, padding="same", rng=rng),
     )
     return encoder, head, decoder
+
+
+PRESETS = {
+    "vae": Preset(
+        "variational auto-encoder, 784-400-20-400-784",
+        VAE,
+        VAEConfig(steps=4690),
+    ),
+    "vae-conv": Preset(
+        "variational auto-encoder of convolutions, with the latent space of article B",
+        VAE,
+        VAEConfig(network="conv", hidden=(32, 64), steps=4690),
+    ),
+    "cvae": Preset(
+        "variational auto-encoder that is told the digit",
+        ConditionalVAE,
+        VAEConfig(steps=4690),
+    ),
+}
