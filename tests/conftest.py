@@ -36,6 +36,13 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="needs --backend cupy"))
 
 
+@pytest.fixture(autouse=True)
+def _on_the_host():
+    """Tests that do not ask for `backend_name` run on the CPU, whatever the machine has."""
+    with backend.use("numba"):
+        yield
+
+
 @pytest.fixture
 def backend_name(request):
     """The backend that this run of the test uses."""

@@ -198,11 +198,10 @@ def test_arrays_in_arrays_out(spec, backend_name):
 
 @differentiable_op
 def test_gradient(spec, backend_name):
-    method = "complex" if spec.complex_step else "central"
     for call in calls(spec):
         gradcheck(call, call.xs, limit=LIMIT)
-        if spec.complex_step:
-            gradcheck(call, call.xs, limit=LIMIT, method=method, rtol=1e-10, atol=1e-10)
+        if spec.complex_step and backend_name == "numpy":  # CuPy has not all functions of complex numbers
+            gradcheck(call, call.xs, limit=LIMIT, method="complex", rtol=1e-10, atol=1e-10)
 
 
 @differentiable_op
