@@ -9,13 +9,13 @@ from ..errors import ConfigError, DataError, DtypeError, ShapeError
 from ..tensor import Tensor, primitive
 from .elementwise import softplus, square
 from .indexing import take_along_axis
-from .reduction import logsumexp, sum
+from .reduction import logsumexp
 
 
 def _reduced(losses, reduction):
     if reduction == "none":
         return losses
-    return sum(losses) / (max(1, losses.size) if reduction == "mean" else 1)
+    return losses.sum() / (max(1, losses.size) if reduction == "mean" else 1)
 
 
 def _spread(g, shape, reduction):

@@ -22,7 +22,8 @@ FAST = {"reassoc", "contract", "nsz"}
 
 def _threads(x):
     """How many threads the loop over x is worth. float64 is for checks: one, and nothing more to compile."""
-    return min(get_num_threads(), x.size // THREAD) if x.dtype == np.float32 else 1
+    worth = x.size // THREAD
+    return min(get_num_threads(), worth) if worth > 1 and x.dtype == np.float32 else 1
 
 
 def _rows(x):

@@ -55,7 +55,8 @@ def adam_step(p, g, m, v, t, lr, beta1, beta2, eps, weight_decay):
     if flat is None:
         return reference.adam_step(p, g, m, v, t, lr, beta1, beta2, eps, weight_decay)
     constants = (lr / (1 - beta1**t), beta1, beta2, eps, 1 / math.sqrt(1 - beta2**t), 1.0 - lr * weight_decay)
-    threads = min(get_num_threads(), p.size // THREAD) if p.dtype == np.float32 else 1
+    worth = p.size // THREAD  # float64 is for checks: one thread, and nothing more to compile
+    threads = min(get_num_threads(), worth) if worth > 1 and p.dtype == np.float32 else 1
     if threads > 1:
         _adam_parallel(*flat, *constants, threads)
     else:
