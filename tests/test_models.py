@@ -236,6 +236,22 @@ def test_the_same_seed_gives_the_same_run(name):
         np.testing.assert_array_equal(array, runs[1][1][name])
 
 
+@pytest.mark.parametrize("name", ["gan", "dcgan"])
+def test_backends_agree(name, backend_name):
+    """Two rounds and a sample, as on the numpy backend"""
+
+    def run(on):
+        with backend.use(on):
+            model, rng = build(name), backend.generator(1)
+            losses = [play(model, backend.asarray(images(3, seed)), rng) for seed in range(2)]
+            return losses, backend.to_host(model.sample(2, rng))
+
+    (expected, x), (got, y) = run("numpy"), run(backend_name)
+    for theirs, mine in zip(expected, got, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4)
+    np.testing.assert_allclose(y, x, atol=1e-3)
+
+
 # -- data and samples -------------------------------------------------------------------------------------------------
 
 

@@ -153,6 +153,35 @@ def test_to_keeps_the_tensors():
     assert all(a is b for a, b in zip(before, block.parameters(), strict=True)) and before[0].grad is None
 
 
+def test_a_module_on_each_backend(backend_name):
+    """Built, listed, run, saved and loaded; the numbers are those of the numpy backend"""
+    x = normal(6, 1, 4, 4).astype(np.float32)
+
+    def run():
+        generator = rng()
+        layers = nn.Conv2d(1, 3, 3, rng=generator), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 2, rng=generator)
+        net = nn.Sequential(*layers, nn.Dropout(0.5))
+        y = net(minigen.tensor(x), rng=generator)
+        net.load_state_dict(net.state_dict() | {"3.bias": np.ones(2, np.float32)})
+        assert "(6, 3, 2, 2)" in net.summary(x)
+        return [y.numpy(), net.eval()(minigen.tensor(x)).numpy(), *net.state_dict().values()]
+
+    got = run()
+    with backend.use("numpy"):
+        expected = run()
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_to_another_backend(backend_name):
+    with backend.use("numpy"):
+        block = Block()
+    parameters = block.parameters()
+    assert block.to(backend_name).parameters() == parameters
+    assert {backend.name_of(t.data) for t in parameters} == {"cupy" if backend_name == "cupy" else "numpy"}
+    assert block(minigen.tensor(normal(4, 3).astype(np.float32))).shape == (4, 3)
+
+
 def test_listing():
     net = nn.Sequential(nn.Linear(4, 8, rng=rng()), nn.Sequential(nn.LeakyReLU(0.2), nn.Dropout(0.1)))
     assert repr(net) == (
