@@ -337,7 +337,7 @@ class Primitive:
         if kind == "x":
             return values[index + 1]
         if kind == "s":
-            return xp.shape(values[index + 1])
+            return getattr(values[index + 1], "shape", ())
         if kind == "a":
             return attributes[index] if index in attributes else self.defaults[index]
         if kind == "y":
@@ -357,10 +357,10 @@ class Primitive:
                 if len(extra) > len(self.attributes):
                     total = self.arity + len(self.attributes)
                     raise TypeError(f"{self.name}: expected at most {total} arguments, got {len(inputs)}")
-                by_position = dict(zip(self.attributes, extra, strict=False))
-                if twice := by_position.keys() & attributes.keys():
+                by_position = dict(zip(self.attributes, extra))
+                if attributes and (twice := by_position.keys() & attributes.keys()):
                     raise TypeError(f"{self.name}: got argument {min(twice)!r} twice")
-                attributes = {**by_position, **attributes}
+                attributes = by_position | attributes
                 inputs = inputs[: self.arity]
             elif len(inputs) < self.arity or any(name in attributes for name in self.inputs):
                 attributes = dict(attributes)
