@@ -145,7 +145,11 @@ def _train(plan: Plan, arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     if plan.folder is not None:
         trainer.restore(checkpoint.load(plan.folder))
-        _something_left(plan, trainer)
+        if trainer.step > plan.config.steps:
+            raise ConfigError(
+                f"--steps {plan.config.steps}: the run has done {trainer.step} steps already; ask for more."
+            )
+    begun_at = trainer.step
     config = {
         "model": plan.model,
         "config": dataclasses.asdict(plan.config),
@@ -165,7 +169,7 @@ def _train(plan: Plan, arguments: argparse.Namespace) -> int:
     trainer.callbacks = callbacks(folder, model, settings) + [board(folder) for board in with_tensorboard]
     _introduce(config, trainer, folder)
     signal = trainer.run(plan.config.steps, settings.budget or float("inf"))
-    _conclude(plan, trainer, signal)
+    _conclude(plan, trainer, signal, begun_at)
     return 128 + signal if signal is not None else 0
 
 
@@ -187,16 +191,6 @@ def _tensorboard() -> Any:
 
     check_installed()
     return lambda folder: TensorBoard(folder / "tensorboard")
-
-
-def _something_left(plan: Plan, trainer: Trainer) -> None:
-    if trainer.step >= plan.config.steps:
-        raise ConfigError(f"--resume {plan.folder}: all {trainer.step} steps are done; ask for more with --steps.")
-    if plan.settings.budget is not None and trainer.seconds >= plan.settings.budget:
-        raise ConfigError(
-            f"--resume {plan.folder}: the run has used {trainer.seconds:.0f} s of its {plan.settings.budget:.0f} s; "
-            "ask for a larger --budget."
-        )
 
 
 def _dry_run(plan: Plan, trainer: Trainer, config: dict[str, Any], arguments: argparse.Namespace) -> int:
@@ -233,13 +227,16 @@ def _introduce(config: dict[str, Any], trainer: Trainer, folder: Path) -> None:
     sys.stdout.flush()
 
 
-def _conclude(plan: Plan, trainer: Trainer, signal: int | None) -> None:
+def _conclude(plan: Plan, trainer: Trainer, signal: int | None, begun_at: int) -> None:
     folder, steps = trainer.folder, f"{trainer.step} of {plan.config.steps} steps in {trainer.seconds:.1f} s"
+    finished = trainer.step >= plan.config.steps
     if signal is not None:
         print(f"interrupted after {steps}; everything is saved. Go on with:")
         print(f"  python -m minigen.train --resume {folder}")
         return
-    print(f"{'done' if trainer.step >= plan.config.steps else 'time is over'}: {steps}. The run is in")
+    if trainer.step == begun_at:
+        print(f"nothing was left to do; ask for more with {'--steps' if finished else '--budget'}.")
+    print(f"{'done' if finished else 'time is over'}: {steps}. The run is in")
     print(f"  {folder}")
     print("which holds config.json, metrics.jsonl, curves.png, samples and a checkpoint. Draw from it with:")
     print(f"  python -m minigen.sample {folder} -n 64 --seed 1 --out grid.png")

@@ -180,6 +180,8 @@ class Trainer:
         saved_at = self.seconds
         try:
             with Interrupt() as interrupt, np.errstate(all="ignore"):  # we look for ourselves
+                if self.folder is not None and self.saved is None:
+                    self.save()  # so that whatever happens, there is something to go on from
                 self._tell("start")
                 while self.step < steps and self.seconds < budget and interrupt.signal is None:
                     self._one_step()

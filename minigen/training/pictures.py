@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +65,28 @@ class ImageSamples(Callback):
 
 
 class Curves(Callback):
-    """curves.png, drawn again before each checkpoint and at the end, from metrics.jsonl."""
+    """curves.png, drawn from metrics.jsonl before a checkpoint, at most once in `pause` seconds, and at the end."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, pause: float = 60.0):
         self.source, self.picture = Path(folder) / "metrics.jsonl", Path(folder) / "curves.png"
+        self.pause, self._next = pause, time.monotonic() + pause
         self._stale = False
+
+    def start(self, trainer: Trainer) -> None:
+        self._stale = trainer.step > 0  # the run may have been killed before it was drawn
 
     def log(self, trainer: Trainer, record: Record) -> None:
         self._stale = True
 
     def save(self, trainer: Trainer) -> None:
+        if time.monotonic() >= self._next:
+            self._draw()
+
+    def close(self, trainer: Trainer) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
         if self._stale:
             with atomic(self.picture) as file:
                 draw_curves(file, read_metrics(self.source))
-            self._stale = False
-
-    def close(self, trainer: Trainer) -> None:
-        self.save(trainer)
+            self._stale, self._next = False, time.monotonic() + self.pause
