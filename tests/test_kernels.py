@@ -60,13 +60,12 @@ def compare(name, arguments, dtype, scale=1.0):
 
 @pytest.fixture(params=[1, 2], ids=lambda n: f"{n} threads")
 def threads(request, monkeypatch):
-    """Compiled loops on so many threads, however small the arrays."""
+    """Normalisation on so many threads, however small the arrays."""
     if request.param > numba.config.NUMBA_NUM_THREADS:
         pytest.skip("fewer threads on this machine")
     before = numba.get_num_threads()
     numba.set_num_threads(request.param)
-    for family in FAMILIES.values():
-        monkeypatch.setattr(family, "THREAD", 8, raising=False)
+    monkeypatch.setattr(FAMILIES["normalization"], "THREAD", 8)
     yield request.param
     numba.set_num_threads(before)
 
@@ -159,7 +158,7 @@ def test_normalisation_hands_on_what_is_not_finite(dtype, bad):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (5, 33), (2, 3, 19), (0, 3)], ids=str)
-def test_bce_with_logits(shape, dtype, threads):
+def test_bce_with_logits(shape, dtype):
     rng = np.random.default_rng(6)
     for logits, targets in paired((4 * rng.standard_normal(shape)).astype(dtype), rng.random(shape).astype(dtype)):
         compare("bce_with_logits", [logits, targets], dtype)
@@ -186,7 +185,7 @@ CLASSES = [((5,), 3), ((1,), 1), ((), 4), ((2, 3), 16), ((7,), 17), ((40,), 33),
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape, classes", CLASSES, ids=str)
-def test_softmax_cross_entropy(shape, classes, dtype, threads):
+def test_softmax_cross_entropy(shape, classes, dtype):
     rng = np.random.default_rng(7)
     for logits in orders((4 * rng.standard_normal((*shape, classes))).astype(dtype)):
         for kind in (np.int64, np.int32, np.uint8):
@@ -235,7 +234,7 @@ STEPS = {
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (1,), (37,), (5, 7), (3, 4, 2, 5), (0, 2)], ids=str)
 @pytest.mark.parametrize("case", STEPS)
-def test_steps(case, shape, dtype, threads):
+def test_steps(case, shape, dtype):
     rng = np.random.default_rng(8)
     name = case.split()[0]
     options = STEPS[case](rng)
@@ -271,3 +270,13 @@ def test_other_dtypes_take_the_reference():
     w = np.ones(6, np.float16)
     assert TWINS["batch_norm"](x, w, w, w, w).dtype == np.float16
     assert TWINS["bce_with_logits"](x, x)[0].dtype == np.float16
+    swapped = np.arange(6, dtype=">f8").reshape(3, 2)
+    np.testing.assert_array_equal(TWINS["channel_moments"](swapped)[0], [2, 3])
+    np.testing.assert_array_equal(TWINS["layer_norm"](swapped, np.ones(2), np.ones(2), 0.0)[1], [[0.5], [2.5], [4.5]])
+
+
+def test_a_parameter_that_cannot_be_written_is_refused():
+    fixed = np.zeros(3)
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        TWINS["adam_step"](fixed, np.ones(3), np.zeros(3), np.zeros(3), *STEPS["adam_step"](None))

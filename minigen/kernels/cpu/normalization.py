@@ -33,7 +33,9 @@ def _rows(x):
 
 
 def _fits(x, *others):
-    return x.dtype.char in "fd" and x.size > 0 and all(type(a) is np.ndarray and a.dtype == x.dtype for a in others)
+    if x.dtype not in (np.float32, np.float64) or not x.size:
+        return False
+    return all(type(a) is np.ndarray and a.dtype == x.dtype for a in others)
 
 
 def _laid_out_as(x, g):
