@@ -93,8 +93,11 @@ class Optimizer:
     def load_state_dict(self, state: dict[str, dict]) -> None:
         """Go on where the optimizer that gave `state` stood. Nothing is changed if `state` does not fit."""
         arrays, scalars = state["arrays"], state["scalars"]
-        if scalars.get("optimizer") != self.name:
-            raise ConfigError(f"{self.name}: the state was saved by {scalars.get('optimizer')}; use that optimizer.")
+        for name in ("optimizer", "lr", "steps"):
+            if name not in scalars:
+                raise ConfigError(f"{self.name}: the state lacks {name!r}.")
+        if scalars["optimizer"] != self.name:
+            raise ConfigError(f"{self.name}: the state was saved by {scalars['optimizer']}; use that optimizer.")
         if len(scalars["steps"]) != len(self.steps):
             raise ConfigError(
                 f"{self.name}: the state is of {len(scalars['steps'])} parameters, but there are {len(self.steps)}."

@@ -159,6 +159,7 @@ def test_state_dict_is_a_copy_and_load_changes_nothing_on_error():
     for bad, match in [
         ({"arrays": arrays, "scalars": {**saved["scalars"], "optimizer": "SGD"}}, "saved by SGD"),
         ({"arrays": arrays, "scalars": {**saved["scalars"], "steps": [1, 1]}}, "of 2 parameters, but there are 1"),
+        ({"arrays": arrays, "scalars": {"optimizer": "Adam", "lr": 0.1}}, "the state lacks 'steps'"),
         ({"arrays": {"m.0": arrays["m.0"]}, "scalars": saved["scalars"]}, "lacks 'v.0'"),
         ({"arrays": {**arrays, "q.0": before}, "scalars": saved["scalars"]}, "unknown 'q.0'"),
         ({"arrays": {**arrays, "v.0": np.ones(3)}, "scalars": saved["scalars"]}, r"'v.0' must be float64\[2\], got"),
