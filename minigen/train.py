@@ -13,7 +13,7 @@ from typing import Any
 
 from . import backend, datasets, models
 from .errors import ConfigError
-from .training import Callback, Trainer, checkpoint, generators, runs
+from .training import Callback, Trainer, checkpoint, generators, runs, tensorboard
 from .training.command import EXIT_CODES, Parser, guarded, seconds, whole
 from .training.settings import PARSERS, Settings, read_toml, settle
 
@@ -69,6 +69,8 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser().parse_args(argv)
     if arguments.list:
         return _list()
+    if arguments.tensorboard:
+        tensorboard.check_installed()
     plan = resumed(arguments) if arguments.resume else planned(arguments)
     with backend.use(plan.settings.backend or backend.current()):
         return _train(plan, arguments)
@@ -159,14 +161,15 @@ def _train(plan: Plan, arguments: argparse.Namespace) -> int:
     }
     if arguments.dry_run:
         return _dry_run(plan, trainer, config, arguments)
-    with_tensorboard = [_tensorboard()] if arguments.tensorboard else []
     if plan.folder is None:
         folder = runs.create(arguments.out, plan.model, config)
     else:
         folder = plan.folder
         runs.write(folder, config)
     trainer.folder = folder
-    trainer.callbacks = callbacks(folder, model, settings) + [board(folder) for board in with_tensorboard]
+    trainer.callbacks = callbacks(folder, model, settings)
+    if arguments.tensorboard:
+        trainer.callbacks.append(tensorboard.TensorBoard(folder / "tensorboard"))
     _introduce(config, trainer, folder)
     signal = trainer.run(plan.config.steps, settings.budget or float("inf"))
     _conclude(plan, trainer, signal, begun_at)
@@ -183,14 +186,6 @@ def callbacks(folder: Path, model: Any, settings: Settings) -> list[Callback]:
     if model.modality == "image":
         found.append(ImageSamples(folder, settings.sample_every, settings.seed))
     return found
-
-
-def _tensorboard() -> Any:
-    """Makes the callback of a folder; an error now if it could not."""
-    from .training.tensorboard import TensorBoard, check_installed
-
-    check_installed()
-    return lambda folder: TensorBoard(folder / "tensorboard")
 
 
 def _dry_run(plan: Plan, trainer: Trainer, config: dict[str, Any], arguments: argparse.Namespace) -> int:

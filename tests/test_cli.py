@@ -164,6 +164,12 @@ def test_tensorboard(here):
     assert any("tensorboard" in name for name in content("r"))
 
 
+def test_tensorboard_that_is_not_installed(here, capsys, monkeypatch):
+    monkeypatch.setattr(train.tensorboard.importlib.util, "find_spec", lambda name: None)
+    refused(capsys, tiny("--tensorboard"), r"pip install 'minigen\[tensorboard\]'")
+    assert not (here / "runs").exists()
+
+
 def test_the_list_names_every_model(capsys):
     assert train.main(["--list"]) == 0
     output = capsys.readouterr().out

@@ -607,9 +607,9 @@ def test_tensorboard_is_written_only_when_asked(tmp_path):
     assert b"generator.loss" in events.read_bytes()
 
 
-def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch):
+def test_tensorboard_that_is_not_installed(monkeypatch):
     from minigen.training import tensorboard
 
     monkeypatch.setattr(tensorboard.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'minigen\[tensorboard\]'"):
-        tensorboard.TensorBoard(tmp_path)
+        tensorboard.check_installed()

@@ -20,7 +20,6 @@ class TensorBoard(Callback):
     """Event files in a folder: ``tensorboard --logdir FOLDER`` shows them."""
 
     def __init__(self, folder: Path):
-        check_installed()
         self.folder = Path(folder)
         self.writer: Any = None
 
