@@ -24,7 +24,10 @@ class Optimizer:
 
     parameters: the leaves, in an order that stays the same (states are saved by position).
     lr: the learning rate η; assign ``optimizer.lr`` before a step to follow a schedule.
+    after_step: called at the end of every step, where one is assigned: to clip weights, say.
     """
+
+    after_step: Callable[[], None] | None = None
 
     averages: tuple[str, ...] = ()  # the arrays of θ's shape that a rule carries from step to step, zero at first
 
@@ -75,6 +78,8 @@ class Optimizer:
             self.steps[i] += 1
             self._update(p.data, g, *(arrays[i] for arrays in self.state.values()), t=self.steps[i])
             p.mark_updated()
+        if self.after_step is not None:
+            self.after_step()
 
     def _update(self, p: Array, g: Array, *averages: Array, t: int) -> None:
         """Change the array p and its averages in place; t = 1, 2, … counts this parameter's updates."""

@@ -1,8 +1,8 @@
 """Array -> array computations worth more than one array expression, without gradients.
 
-``reference/`` is the truth in plain array code, for NumPy and CuPy alike. ``cpu/`` (Numba) and ``cuda/`` (CUDA C through
-CuPy) hold faster twins: the same file, the same name, the same signature. A twin exists only where a benchmark shows
-that it pays. Calling ``kernels.NAME(x, ...)`` takes the twin that belongs to the first argument's backend, or the
+``reference/`` is the truth in plain array code, for NumPy and CuPy alike. ``cpu/`` (Numba) and ``cuda/`` (CUDA C
+through CuPy) hold faster twins: the same file, the same name, the same signature. A twin exists only where a benchmark
+shows that it pays. Calling ``kernels.NAME(x, ...)`` takes the twin that belongs to the first argument's backend, or the
 reference where there is none.
 """
 

@@ -1,4 +1,4 @@
-"""The variational auto-encoder's objective (Kingma & Welling 2013), in nats: summed over an example, averaged over many.
+"""The variational auto-encoder's objective (Kingma & Welling 2013), in nats per example.
 
 An encoder gives q(z|x) = N(z; μ(x), diag σ²(x)), a decoder gives p(x|z), the prior is p(z) = N(0, I). Then
 

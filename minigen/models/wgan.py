@@ -1,0 +1,93 @@
+"""Wasserstein GANs: a critic that measures a distance in place of a discriminator that decides.
+
+    repeat five times   update f      L_f = E f(G(z)) − E f(x), with f kept 1-Lipschitz        [B2 corrected]
+    once                update G      L_G = −E f(G(z))
+
+`penalty` keeps f Lipschitz by λ E (‖∇ f(x̂)‖ − 1)² (WGAN-GP, Gulrajani et al. 2017), `clip` by clipping its weights
+(Arjovsky et al. 2017). The networks are those of :class:`minigen.models.gan.DCGAN`, whose critic has no batch
+normalisation: the penalty is a condition on each example's gradient, and batch normalisation would make every score
+depend on the whole batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..backend import Array
+from ..losses.wasserstein import clip_weights, critic_loss, generator_loss, gradient_penalty
+from ..optim import Adam, Player, RMSprop
+from ..tensor import Tensor, no_grad
+from .config import Preset, choice, fraction
+from .gan import DCGAN, GANConfig
+
+__all__ = ["PRESETS", "WGAN", "WGANConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WGANConfig(GANConfig):
+    """Settings of :class:`WGAN`, beside those of every GAN.
+
+    lipschitz      penalty (Adam) or clip (RMSprop, as momentum upsets a clipped critic)
+    critic_steps   updates of the critic for one of the generator
+    weight         λ of the penalty
+    limit          largest weight of a clipped critic
+    """
+
+    beta1: float = fraction(0.0)
+    lr: float = 1e-4
+    lipschitz: str = choice("penalty", ("penalty", "clip"))
+    critic_steps: int = 5
+    weight: float = 10.0
+    limit: float = 0.01
+
+
+class WGAN(DCGAN):
+    """A DCGAN that plays the Wasserstein game; `discriminator` is the critic f."""
+
+    config: WGANConfig
+
+    def __init__(self, config: WGANConfig, *, rng: Any):
+        self.config = config
+        self.generator, self.discriminator = self.networks(rng)
+        if config.lipschitz == "penalty":
+            optimizer = lambda parameters: Adam(parameters, config.lr, (config.beta1, 0.9))
+        else:
+            optimizer = lambda parameters: RMSprop(parameters, config.lr)
+        critic, generator = self.discriminator.parameters(), self.generator.parameters()
+        self.players = [
+            Player("critic", critic, self.critic_objective, optimizer(critic), config.critic_steps),
+            Player("generator", generator, self.generator_objective, optimizer(generator)),
+        ]
+        if config.lipschitz == "clip":
+            self.players[0].optimizer.after_step = lambda: clip_weights(critic, config.limit)
+
+    def critic_objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
+        """L_f, with the penalty; `distance` is −L_f without it, an estimate of W up to f's Lipschitz constant."""
+        x, f = batch[0], self.discriminator
+        with no_grad():
+            fake = self.generator(self.noise(len(x), rng)).data
+        loss = critic_loss(f(x), f(fake))
+        metrics: dict[str, Any] = {"distance": -loss.data}
+        if self.config.lipschitz == "penalty":
+            penalty, norm = gradient_penalty(f, x, fake, rng, self.config.weight)
+            loss, metrics = loss + penalty, {**metrics, "gradient norm": norm}
+        return loss, metrics
+
+    def generator_objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
+        """L_G on as many samples as the batch has images; it does not look at them."""
+        return generator_loss(self.discriminator(self.generator(self.noise(len(batch[0]), rng)))), {}
+
+
+PRESETS = {
+    "wgan": Preset(
+        "Wasserstein GAN whose critic's weights are clipped",
+        WGAN,
+        WGANConfig(lipschitz="clip", lr=5e-5, steps=2000),
+    ),
+    "wgan-gp": Preset(
+        "Wasserstein GAN with a gradient penalty: differentiates a gradient",
+        WGAN,
+        WGANConfig(steps=2000),
+    ),
+}
