@@ -1,6 +1,7 @@
 """minigen.metrics against closed forms, scipy and loops; the mixture and PCA baselines; the classifier of digits."""
 
 import math
+import os
 import tracemalloc
 
 import numpy as np
@@ -9,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg, special, stats
 
-from minigen import metrics
+from benchmarks.train_classifier import accuracy, shifted, train
+from minigen import backend, datasets, metrics
 from minigen.datasets import ring_of_gaussians
 from minigen.errors import ConfigError, DataError, DtypeError, MinigenError, NonFiniteError, ShapeError
 from minigen.metrics import manifold
+from minigen.models.classifier import DigitClassifier, load_classifier
 from minigen.models.mixture import GaussianMixture, PCAGaussian, k_means, k_means_plus_plus
 
 quick = settings(deadline=None, max_examples=30)
@@ -436,6 +439,7 @@ def test_em_never_loses_likelihood(seed, components, d, covariance):
     rng = rng_of(seed)
     x = np.round(spread(rng, 25, d), 1)
     x[:5] = x[5]
+    components = min(components, len(np.unique(x, axis=0)))
     m = GaussianMixture(components, covariance, floor=0.05).fit(x, rng, iterations=30, tolerance=-1)
     assert len(m.history) == 30 and np.diff(m.history).min() > -1e-9
     assert m.log_likelihood(x).mean() >= m.history[-1] - 1e-9
@@ -508,6 +512,157 @@ def test_pca_samples_have_the_moments_of_the_data():
     np.testing.assert_allclose(np.cov(samples, rowvar=False), np.cov(x, rowvar=False), atol=0.03 * scale)
     flat = PCAGaussian(2).fit(x).sample(100, rng_of(0))
     assert np.linalg.matrix_rank(flat - flat.mean(axis=0)) == 2
+
+
+# The classifier ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return load_classifier()
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.load("digits", "test")
+
+
+def test_the_classifier_knows_the_bundled_test_digits(classifier, digits):
+    """MNIST's first 2,000 test digits; of all 10,000 the next test wants 99 %."""
+    right = classifier.probabilities(digits.images).argmax(axis=1) == digits.labels
+    assert right.mean() >= 0.985
+
+
+@pytest.mark.skipif("MINIGEN_DATA" not in os.environ, reason="set MINIGEN_DATA to a folder with all of MNIST")
+def test_the_classifier_is_right_on_99_percent_of_mnist(classifier):
+    test = datasets.load("mnist", "test")
+    assert len(test) == 10_000
+    assert accuracy(classifier, test) >= 0.99
+
+
+def test_features_and_probabilities(classifier, digits):
+    """Probabilities are the softmax of a linear map of the features; neither depends on the batch or on the dtype."""
+    images = digits.images[:70]
+    h, p = classifier.features_and_probabilities(images)
+    assert h.shape == (70, 64) and h.dtype == np.float32 and p.shape == (70, 10)
+    w, b = classifier.head.weight.numpy(), classifier.head.bias.numpy()
+    np.testing.assert_allclose(p, special.softmax(h @ w.T + b, axis=1), atol=1e-5)
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(classifier.features(images, batch=9), h, rtol=1e-4, atol=1e-4)
+    for same in (images[:, None], datasets.to_unit(images), datasets.to_unit(images, np.float64)):
+        np.testing.assert_allclose(classifier.features(same), h, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(classifier.probabilities(images[:1]), p[:1], atol=1e-5)
+    assert classifier.features(images[:0]).shape == (0, 64)
+    assert np.linalg.matrix_rank(classifier.features(digits.images)) > 32
+
+
+def test_the_measures_tell_better_digits_from_worse(classifier):
+    """Real digits at the floor; then, ever worse: one missing class, one Gaussian on pixels, noise."""
+    training = datasets.load("digits", "train")
+    rng = rng_of(0)
+    gaussian = PCAGaussian(50).fit(datasets.to_unit(training.images[:4000]).reshape(-1, 784)).sample(2000, rng)
+    sets = {
+        "real": training.images[:2000],
+        "no ones": training.images[:4000][training.labels[:4000] != 1][:2000],
+        "Gaussian": gaussian.clip(0, 1).reshape(-1, 28, 28),
+        "noise": rng.random((2000, 28, 28)),
+    }
+    real = classifier.features(training.images[-2000:])
+    found = {name: classifier.features_and_probabilities(images) for name, images in sets.items()}
+    distances = [metrics.frechet_distance(real, h) for h, _ in found.values()]
+    assert distances == sorted(distances)
+    floor = metrics.real_floor(real, rng)  # of half as many samples
+    assert distances[0] < 2 * floor.mean and distances[1] > 4 * floor.mean
+    scores = [metrics.manifold_scores(real[:800], h[:800]) for h, _ in found.values()]
+    assert scores[0].precision > 0.8 and scores[0].recall > 0.8 and scores[0].coverage > 0.9
+    assert scores[1].coverage < scores[0].coverage - 0.05
+    assert scores[2].recall < 0.5 and scores[2].coverage < 0.5
+    assert scores[3].precision < 0.05 and scores[3].coverage < 0.05
+    classes = [metrics.class_coverage(p) for _, p in found.values()]
+    assert classes[:2] == [10, 9]
+    assert metrics.class_entropy(found["real"][1]) > 2.29 > metrics.class_entropy(found["no ones"][1])
+
+
+def test_shifted_digits():
+    """Every image is the original moved by some (down, right) of up to two pixels, and all 25 moves occur."""
+    images = rng_of(0).integers(1, 256, size=(300, 5, 6)).astype(np.uint8)
+    seen = set()
+    for old, new in zip(images, shifted(images, rng_of(1))):
+        moves = []
+        for down in range(-2, 3):
+            for right in range(-2, 3):
+                moved = np.zeros_like(old)
+                for i in range(5):
+                    for j in range(6):
+                        if 0 <= i - down < 5 and 0 <= j - right < 6:
+                            moved[i, j] = old[i - down, j - right]
+                if (moved == new).all():
+                    moves.append((down, right))
+        assert len(moves) == 1
+        seen.update(moves)
+    assert len(seen) == 25
+
+
+def test_training_teaches_and_repeats_itself():
+    few = datasets.load("digits", "train").subset(slice(400))
+    options = {"batch_size": 20, "lr": 3e-3, "log": lambda *_, **__: None}
+    trained = train(few, epochs=2, seed=1, **options)
+    assert accuracy(trained, few) > 0.5
+    assert accuracy(DigitClassifier(rng=backend.generator(1)), few) < 0.4
+    one, twin, other = (train(few.subset(slice(40)), epochs=1, seed=s, **options).state_dict() for s in (1, 1, 2))
+    assert all(one[name].tobytes() == twin[name].tobytes() for name in one)
+    assert any(one[name].tobytes() != other[name].tobytes() for name in one)
+
+
+def test_weights_from_another_file(tmp_path):
+    from safetensors.numpy import save_file
+
+    one = DigitClassifier(rng=backend.generator(5))
+    save_file(one.state_dict(), tmp_path / "one.safetensors")
+    images = datasets.load("digits", "test").images[:3]
+    np.testing.assert_array_equal(load_classifier(tmp_path / "one.safetensors").features(images), one.features(images))
+
+
+def test_a_file_that_is_not_the_classifier(tmp_path, monkeypatch):
+    from safetensors.numpy import save_file
+
+    with pytest.raises(DataError, match="cannot be read"):
+        load_classifier(tmp_path / "none.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"broken")
+    with pytest.raises(DataError, match="cannot be decoded"):
+        load_classifier(tmp_path / "broken.safetensors")
+    save_file({"head.weight": np.zeros((10, 64), np.float32)}, tmp_path / "part.safetensors")
+    with pytest.raises(DataError, match="it lacks body"):
+        load_classifier(tmp_path / "part.safetensors")
+    state = DigitClassifier(rng=backend.generator(0)).state_dict()
+    save_file(state | {"head.bias": np.zeros(3, np.float32)}, tmp_path / "small.safetensors")
+    with pytest.raises(DataError, match="not the weights of a DigitClassifier.*head.bias"):
+        load_classifier(tmp_path / "small.safetensors")
+    save_file(state, tmp_path / "mnist_classifier.safetensors")
+    monkeypatch.setattr("minigen.models.classifier.data_folder", lambda: tmp_path)
+    with pytest.raises(DataError, match="SHA-256"):
+        load_classifier()
+
+
+UNTRAINED = DigitClassifier(rng=backend.generator(0))
+
+BAD_IMAGES = {
+    "flat": (np.zeros((4, 784), np.float32), ShapeError, r"\(N, 1, 28, 28\) or \(N, 28, 28\), got \(4, 784\)"),
+    "small": (np.zeros((4, 1, 27, 28), np.float32), ShapeError, "27"),
+    "integers": (np.zeros((4, 28, 28), np.int64), DtypeError, "int64"),
+    "signed": (np.full((4, 28, 28), -1.0), DataError, r"\(x \+ 1\) / 2"),
+    "stored as floats": (np.full((4, 28, 28), 255.0), DataError, "255"),
+    "NaN": (np.full((4, 28, 28), np.nan), NonFiniteError, "NaN"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_IMAGES)
+@pytest.mark.parametrize("method", ["features", "probabilities"])
+def test_images_that_are_none(case, method):
+    images, error, message = BAD_IMAGES[case]
+    with pytest.raises(error, match=message) as caught:
+        getattr(UNTRAINED, method)(images)
+    assert str(caught.value).startswith(f"DigitClassifier.{method}: ")
 
 
 # Input that cannot be used -------------------------------------------------------------------------------------------
