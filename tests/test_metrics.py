@@ -384,6 +384,11 @@ def test_k_means_plus_plus_draws_with_the_squared_distance():
     assert stats.binomtest(len(after_zero), 6000, 1 / 3).pvalue > 1e-4
     assert stats.binomtest(after_zero.count(3.0), len(after_zero), 0.9).pvalue > 1e-4
     assert all(first != second for first, second in pairs)
+    x = np.concatenate([x, [[4.0]]])  # the third after 0 and 4: distances to the nearest are 1 and 1, squared
+    triples = [tuple(k_means_plus_plus(x, 3, rng)[:, 0]) for _ in range(3000)]
+    assert all(len(set(triple)) == 3 for triple in triples)
+    third = [last for *firsts, last in triples if set(firsts) == {0, 4}]
+    assert stats.binomtest(third.count(1.0), len(third), 0.5).pvalue > 1e-4
 
 
 def test_k_means_finds_clusters_and_is_at_rest():
@@ -413,7 +418,7 @@ def test_mixture_likelihood_and_responsibilities_are_scipys(covariance):
 
 @pytest.mark.parametrize("covariance", ["full", "diagonal"])
 def test_one_step_of_em_by_loops(covariance):
-    x, _ = clusters(rng_of(3), n=60)
+    x = rng_of(3).standard_normal((60, 3)) * [3.0, 1.0, 0.3]  # no clusters: the components go on moving
     floor = 0.2
     before = GaussianMixture(2, covariance, floor).fit(x, rng_of(1), iterations=2, tolerance=-1)
     after = GaussianMixture(2, covariance, floor).fit(x, rng_of(1), iterations=3, tolerance=-1)
@@ -429,6 +434,7 @@ def test_one_step_of_em_by_loops(covariance):
         else:
             values, axes = np.linalg.eigh(s)
             np.testing.assert_allclose(after.covariances[k], axes @ np.diag(np.maximum(values, floor)) @ axes.T)
+    assert abs(after.means - before.means).max() > 0.02 and (np.linalg.eigvalsh(s) < floor).any()
     assert after.history[2] == pytest.approx(np.log(densities.sum(axis=0)).mean())
 
 
