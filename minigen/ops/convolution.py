@@ -182,7 +182,16 @@ def _biased(op, y, bias, channels):
     if getattr(bias, "shape", None) != (channels,):
         came = getattr(bias, "shape", type(bias).__name__)
         raise ShapeError(f"{op}: expected bias of shape ({channels},), one per output channel, got {came}.")
-    return y + reshape(bias, (channels,) + (1,) * (y.ndim - 2))
+    return _add_to(y, reshape(bias, (channels,) + (1,) * (y.ndim - 2)))
+
+
+@primitive(lambda g: g, lambda g: g)
+def _add_to(y, b):
+    """y + b in the memory of y: for a result that no one else has seen and no rule needs        ∂L/∂y = ∂L/∂b = g"""
+    if y.dtype != b.dtype:
+        return y + b
+    y += b
+    return y
 
 
 # -- pooling ----------------------------------------------------------------------------------------------------------

@@ -17,14 +17,16 @@ from kh times less copying than the textbook's im2col.
 from __future__ import annotations
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import njit
 
 from ..reference import convolution as reference
-from .blas import FACTORS, gemm, one_blas_thread, workspace
+from .blas import FACTORS, clear, copy, gemm, share
 
 _TILE = 1_000_000  # bytes of expanded input in a tile: within a core's second-level cache
-_ROWS = 256  # a matrix product wants about this many rows
-_THIN = 8  # below so many output channels: first multiply, then gather
+_POSITIONS = 256  # a matrix product wants about this many rows
+_THIN = 8  # fewer channels than this are few
+_BY_ROW, _ALL, _ALL_TRANSPOSED = 0, 1, 2  # what a row of a tile's matrix holds: one row of taps, all taps, one tap
+_ONE = np.int64(1)  # Numba would compile a function anew for a literal 1
 
 
 def conv2d(x, w, stride, padding, dilation, groups):
@@ -64,12 +66,12 @@ def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
     x, y = _channels_last(x), _channels_last(y)
     rows = np.array([(kh, -padding[0][0], y.shape[1], 0)])
     columns = np.array([(kw, -padding[1][0], y.shape[2], 0)])
-    tiles, fold, used = _plan(x.shape, rows, columns, co, stride, dilation, x.itemsize)
-    scratch = workspace(used + kh * kw * ci * co, x.dtype)
+    tiles, count, form, used = _plan(x.shape, rows, columns, co, stride, dilation, x.itemsize)
+    total = kh * kw * ci * co
+    parts = share(_weight_grad, count, used + total, x.dtype, x.reshape(-1), x.shape, y.reshape(-1), y.shape, rows[0],
+                  columns[0], (*stride, *dilation, 1, 1), tiles, form, used, FACTORS[x.dtype])  # fmt: skip
     out = np.empty((co, ci, kh * kw), x.dtype)
-    with one_blas_thread:
-        _weight_grad(x.reshape(-1), x.shape, y.reshape(-1), y.shape, rows[0], columns[0], (*stride, *dilation, 1, 1),
-                     tiles, fold, used, scratch, FACTORS[x.dtype], get_num_threads(), out)  # fmt: skip
+    _add_parts(parts[:, used : used + total].reshape(-1, kh * kw, ci, co), out)
     return out.reshape(co, ci, kh, kw)
 
 
@@ -92,7 +94,7 @@ def _taps(q, k, s):
 
 
 def _phase(q, k, s, d, before, size):
-    """One axis of a phase: (taps, first input − that of output 0 of the phase …, outputs, first output)."""
+    """One axis of a phase: (taps, the input that the first tap sees from output 0, outputs, where output 0 lies)."""
     taps = len(_taps(q, k, s))
     a0 = -(-(before - q) // s)  # the first a with a s + q ≥ before
     a1 = (before + size - 1 - q) // s + 1
@@ -113,47 +115,46 @@ def _run(x, matrices, rows, columns, stride, dilation, out_shape, out_stride):
     taps, ci, co = matrices.shape
     x, rows, columns = _channels_last(x), np.array(rows), np.array(columns)
     out = np.empty((x.shape[0], *out_shape), x.dtype)
-    geometry = (*stride, *dilation, *out_stride)
-    one, threads = FACTORS[x.dtype], get_num_threads()
-    with one_blas_thread:
-        if co < min(ci, _THIN):
-            scratch = workspace(x.shape[1] * x.shape[2] * taps * co, x.dtype)
-            matrix = np.ascontiguousarray(matrices.transpose(1, 0, 2)).reshape(-1)
-            _correlate_thin(x.reshape(-1), x.shape, matrix, taps * co, out.reshape(-1), out.shape, rows, columns,
-                            geometry, scratch, one, threads)  # fmt: skip
-        else:
-            tiles, fold, used = _plan(x.shape, rows, columns, co, stride, dilation, x.itemsize)
-            scratch = workspace(used, x.dtype)
-            _correlate(x.reshape(-1), x.shape, matrices.reshape(-1), out.reshape(-1), out.shape, rows, columns,
-                       geometry, tiles, fold, scratch, one, threads)  # fmt: skip
+    geometry, one = (*stride, *dilation, *out_stride), FACTORS[x.dtype]
+    if co < min(ci, _THIN):
+        matrix = np.ascontiguousarray(matrices.transpose(1, 0, 2)).reshape(-1)
+        share(_correlate_thin, x.shape[0], x.shape[1] * x.shape[2] * taps * co, x.dtype, x.reshape(-1), x.shape, matrix,
+              taps * co, out.reshape(-1), out.shape, rows, columns, geometry, one)  # fmt: skip
+    else:
+        tiles, count, form, used = _plan(x.shape, rows, columns, co, stride, dilation, x.itemsize)
+        share(_correlate, count, used, x.dtype, x.reshape(-1), x.shape, matrices.reshape(-1), out.reshape(-1),
+              out.shape, rows, columns, geometry, tiles, form, one)  # fmt: skip
     return out.transpose(0, 3, 1, 2)
 
 
 def _plan(shape, rows, columns, co, stride, dilation, itemsize):
-    """How to cut the work: (images a tile, bands of rows, bands of columns), whether a row of the matrix holds all
-    taps (`fold`) or one row of them, and how many numbers of scratch memory the matrices of a tile need."""
+    """How to cut the work: (images a tile, bands of rows, bands of columns), the number of tiles, the form of a tile's
+    matrix, and how many numbers a tile's matrix and result need."""
     n, c = shape[0], shape[3]
     kh, na, kw, nb = int(rows[:, 0].max()), int(rows[:, 2].max()), int(columns[:, 0].max()), int(columns[:, 2].max())
-    fold = kh == 1 or kw * c < 64 or (stride[0] > 1 and dilation[0] > 1)
+    form = _BY_ROW
+    if kh == 1 or kw * c < 64 or (stride[0] > 1 and dilation[0] > 1):
+        form = _ALL if c >= _THIN else _ALL_TRANSPOSED
 
     def numbers(images, a, b):
-        if fold:
+        if form != _BY_ROW:
             return images * a * b * kh * kw * c
         return min(stride[0], kh) * (a + 1 + (kh - 1) * dilation[0] // stride[0]) * images * b * kw * c
 
     limit = _TILE // itemsize
     images, a, b = 1, na, nb
-    while images < n and images * na * nb < _ROWS and numbers(images + 1, na, nb) <= limit:
+    while images < n and images * na * nb < _POSITIONS and numbers(images + 1, na, nb) <= limit:
         images += 1
     while a > 1 and numbers(1, a, nb) > limit:
         a = -(-a // 2)
     while b > 64 and numbers(1, a, b) > limit:
         b = -(-b // 2)
     tiles = images, -(-na // max(a, 1)), -(-nb // max(b, 1))
-    return tiles, fold, numbers(images, a + 1, b + 1) + images * (a + 1) * (b + 1) * co
+    count = -(-n // images) * tiles[1] * tiles[2]
+    return tiles, count, form, numbers(images, a + 1, b + 1) + images * (a + 1) * (b + 1) * co
 
 
-# -- the loops --------------------------------------------------------------------------------------------------------
+# -- the loops: arrays that are only copied or multiplied are given by address, `size` bytes a number -----------------
 
 
 @njit(nogil=True, cache=True)
@@ -167,242 +168,221 @@ def _gather_taps(w, strides, taps, out):
                     out[t, a, b] = w[a * strides[0] + b * strides[1] + taps[t]]
 
 
-@njit(nogil=True, inline="always")
-def _copy(to, o, x, i, count):
-    """to[o …] = x[i …], `count` numbers. Slices first: then the loop is free of checks and becomes vector code."""
-    to, x = to[o : o + count], x[i : i + count]
-    for e in range(count):
-        to[e] = x[e]
-
-
-@njit(nogil=True, inline="always")
-def _clear(to, o, count):
-    to = to[o : o + count]
-    for e in range(count):
-        to[e] = 0
-
-
-@njit(nogil=True, inline="always")
-def _copy_taps(x, shape, n, r, first, step, taps, out, o):
-    """out[o …] = x at image n, row r, columns first, first + step …: zero outside. Returns where it ends."""
-    _, h, w, c = shape
-    row = (n * h + r) * w
-    if not 0 <= r < h:
-        _clear(out, o, taps * c)
-    elif step == 1:
-        low = min(max(-first, 0), taps)
-        high = max(min(w - first, taps), low)
-        _clear(out, o, low * c)
-        _copy(out, o + low * c, x, (row + first + low) * c, (high - low) * c)
-        _clear(out, o + high * c, (taps - high) * c)
-    else:
-        for u in range(taps):
-            column = first + u * step
-            if 0 <= column < w:
-                _copy(out, o + u * c, x, (row + column) * c, c)
-            else:
-                _clear(out, o + u * c, c)
-    return o + taps * c
-
-
 @njit(nogil=True, cache=True)
-def _expand_all(x, shape, n0, n1, r0, a, kh, c0, b, kw, geometry, out):
-    """The matrix of a tile, folded: a row for each output (i, n, j) holds what all taps (t, u, c) see."""
-    sh, sw, dh, dw = geometry[0], geometry[1], geometry[2], geometry[3]
-    o = 0
-    for i in range(a):
-        for n in range(n0, n1):
-            for j in range(b):
-                for t in range(kh):
-                    o = _copy_taps(x, shape, n, r0 + i * sh + t * dh, c0 + j * sw, dw, kw, out, o)
+def _expand(x, shape, n0, n1, r0, planes, count, kh, c0, b, kw, geometry, size, to):
+    """Write the matrix of a tile: a row for each (i, n, j) holds what kh rows of taps (t, u, c) see; zero outside x.
 
-
-@njit(nogil=True, cache=True)
-def _expand_rows(x, shape, n0, n1, r0, planes, count, c0, b, kw, geometry, out):
-    """The matrix of a tile: a row for each (r, n, j) holds what one row of taps (u, c) sees in input row r.
-
-    Input rows that are equal mod the stride lie together in a plane of `count`: in each, outputs i, i + 1 … are
-    neighbours.
+    With several planes, kh = 1, and plane q is for the input rows r ≡ r₀ + q mod the stride.
     """
-    sh, sw, dw = geometry[0], geometry[1], geometry[3]
-    o = 0
+    _, h, w, c = shape
+    sh, sw, dh, dw = geometry[0], geometry[1], geometry[2], geometry[3]
+    c = c * size  # bytes, from here on
     for q in range(planes):
         for i in range(count):
             for n in range(n0, n1):
                 for j in range(b):
-                    o = _copy_taps(x, shape, n, r0 + q + i * sh, c0 + j * sw, dw, kw, out, o)
-
-
-@njit(nogil=True, inline="always")
-def _band(band, bands, count):
-    return band * count // bands, (band + 1) * count // bands
+                    first = c0 + j * sw
+                    for t in range(kh):
+                        r = r0 + q + i * sh + t * dh
+                        row = x + (n * h + r) * w * c
+                        if not 0 <= r < h:
+                            clear(to, kw * c)
+                        elif dw == 1:  # one run, cut off at the borders
+                            low = min(max(-first, 0), kw)
+                            high = max(min(w - first, kw), low)
+                            clear(to, low * c)
+                            copy(to + low * c, row + (first + low) * c, (high - low) * c)
+                            clear(to + high * c, (kw - high) * c)
+                        else:
+                            for u in range(kw):
+                                if 0 <= first + u * dw < w:
+                                    copy(to + u * c, row + (first + u * dw) * c, c)
+                                else:
+                                    clear(to + u * c, c)
+                        to += kw * c
 
 
 @njit(nogil=True, cache=True)
-def _correlate_tile(x, shape, w, out, out_shape, rows, columns, geometry, tiles, tile, fold, scratch, one):
-    images, row_bands, column_bands = tiles
-    n0 = tile // (row_bands * column_bands) * images
-    n1 = min(n0 + images, shape[0])
+def _expand_thin(x, shape, n0, n1, r0, a, kh, c0, b, kw, geometry, to):
+    """The matrix of `_expand`, transposed: for an input of few channels, whose runs would be short."""
+    _, h, w, c = shape
+    sh, sw, dh, dw = geometry[0], geometry[1], geometry[2], geometry[3]
+    o = 0
+    for t in range(kh):
+        for u in range(kw):
+            first = c0 + u * dw
+            low = min(max((sw - 1 - first) // sw, 0), b)  # the first output that sees a column of x here
+            high = max(min((w - 1 - first) // sw + 1, b), low)
+            for e in range(c):
+                for i in range(a):
+                    r = r0 + i * sh + t * dh
+                    for n in range(n0, n1):
+                        line = to[o : o + b]
+                        o += b
+                        if 0 <= r < h:
+                            start = ((n * h + r) * w + first) * c + e
+                            for j in range(low):
+                                line[j] = 0
+                            for j in range(low, high):
+                                line[j] = x[start + j * sw * c]
+                            for j in range(high, b):
+                                line[j] = 0
+                        else:
+                            line[:] = 0
+
+
+@njit(nogil=True, cache=True)
+def _part(tile, tiles, images, a, b):
+    """What a tile covers: images n0 … n1, rows a0 … a1 and columns b0 … b1 of `a` by `b` outputs."""
+    n0 = tile // (tiles[1] * tiles[2]) * tiles[0]
+    i, j = tile // tiles[2] % tiles[1], tile % tiles[2]
+    a0, a1 = i * a // tiles[1], (i + 1) * a // tiles[1]
+    b0, b1 = j * b // tiles[2], (j + 1) * b // tiles[2]
+    return n0, min(n0 + tiles[0], images), a0, a1, b0, b1
+
+
+@njit(nogil=True, cache=True)
+def _correlate(begin, end, scratch, x, shape, w, out, out_shape, rows, columns, geometry, tiles, form, one):
+    """The tiles `begin` … `end` of a correlation, all its phases."""
     c, (_, ho, wo, co) = shape[3], out_shape
     sh, sw, dh, _, osh, osw = geometry
-    size, matrix, weight = one.itemsize, scratch.ctypes.data, w.ctypes.data
-    for qw in range(len(columns)):
-        kw, nb = columns[qw, 0], columns[qw, 2]
-        b0, b1 = _band(tile % column_bands, column_bands, nb)
-        b, c0 = b1 - b0, columns[qw, 1] + b0 * sw
-        wide = (n1 - n0) * b * kw * c  # numbers in the matrix for one row of outputs
-        used = 0
-        if not fold:  # one matrix for all phases of rows: from their first input row to their last
-            first, last = shape[1] * 2 + 2**30, -(2**30)
-            planes = 1
+    size, source, target = one.itemsize, np.int64(x.ctypes.data), np.int64(out.ctypes.data)
+    matrix = np.int64(scratch.ctypes.data)
+    for tile in range(begin, end):
+        weights = np.int64(w.ctypes.data)
+        first, last, planes = np.int64(2**62), np.int64(-(2**62)), _ONE
+        for qh in range(len(rows)):  # the input rows that all phases of rows see
+            _, _, a0, a1, _, _ = _part(tile, tiles, shape[0], rows[qh, 2], columns[0, 2])
+            if a0 < a1 and rows[qh, 0] > 0:
+                first = min(first, rows[qh, 1] + a0 * sh)
+                last = max(last, rows[qh, 1] + (a1 - 1) * sh + (rows[qh, 0] - 1) * dh)
+                planes = max(planes, min(sh, rows[qh, 0]))
+        count = max((last - first) // sh + 1, 0)
+        for qw in range(len(columns)):
+            kw, k = columns[qw, 0], columns[qw, 0] * c
+            n0, n1, _, _, b0, b1 = _part(tile, tiles, shape[0], rows[0, 2], columns[qw, 2])
+            b, c0 = b1 - b0, columns[qw, 1] + b0 * sw
+            line = (n1 - n0) * b  # rows of the matrix for one row of outputs
+            used = 0
+            if form == _BY_ROW:
+                _expand(source, shape, n0, n1, first, planes, count, _ONE, c0, b, kw, geometry, size, matrix)
+                used = planes * count * line * k
             for qh in range(len(rows)):
-                a0, a1 = _band(tile // column_bands % row_bands, row_bands, rows[qh, 2])
-                if a0 < a1 and rows[qh, 0] > 0:
-                    first = min(first, rows[qh, 1] + a0 * sh)
-                    last = max(last, rows[qh, 1] + (a1 - 1) * sh + (rows[qh, 0] - 1) * dh)
-                    planes = max(planes, min(sh, rows[qh, 0]))
-            count = max((last - first) // sh + 1, 0)
-            used = planes * count * wide
-            if used:
-                _expand_rows(x, shape, n0, n1, first, planes, count, c0, b, kw, geometry, scratch)
-        for qh in range(len(rows)):
-            kh, na = rows[qh, 0], rows[qh, 2]
-            a0, a1 = _band(tile // column_bands % row_bands, row_bands, na)
-            a, r0 = a1 - a0, rows[qh, 1] + a0 * sh
-            oi, oj = rows[qh, 3] + a0 * osh, columns[qw, 3] + b0 * osw
-            m, k = a * (n1 - n0) * b, kw * c
-            taps = weight
-            weight += kh * k * co * size
-            if m == 0:
-                continue
-            if kh * kw == 0:
-                for n in range(n0, n1):
+                kh = rows[qh, 0]
+                _, _, a0, a1, _, _ = _part(tile, tiles, shape[0], rows[qh, 2], columns[qw, 2])
+                a, m, r0 = a1 - a0, (a1 - a0) * line, rows[qh, 1] + a0 * sh
+                oi, oj = rows[qh, 3] + a0 * osh, columns[qw, 3] + b0 * osw
+                if form == _ALL:
+                    _expand(source, shape, n0, n1, r0, _ONE, a, kh, c0, b, kw, geometry, size, matrix)
+                elif form == _ALL_TRANSPOSED:
+                    _expand_thin(x, shape, n0, n1, r0, a, kh, c0, b, kw, geometry, scratch)
+                if form != _BY_ROW:
+                    used = m * kh * k
+                # the result lies in the output already, or else behind the matrix
+                direct = n1 - n0 == 1 and osh == 1 and osw == 1 and (b == wo or a == 1)
+                result = target + ((n0 * ho + oi) * wo + oj) * co * size if direct else matrix + used * size
+                # `step` rows of taps in one product: all of them, or one by one, `ahead` rows of the matrix further on
+                step = 1 if form == _BY_ROW else max(kh, 1)
+                transposed = form == _ALL_TRANSPOSED
+                if m == 0:
+                    continue
+                if kh * k == 0:  # outputs that no tap reaches
+                    clear(result, m * co * size)
+                for t in range(0, kh if k else 0, step):
+                    ahead = r0 + t * dh - first if form == _BY_ROW else 0
+                    start = matrix + (ahead % sh * count + ahead // sh) * line * k * size
+                    gemm(transposed, m, co, step * k, start, m if transposed else step * k,
+                         weights + t * k * co * size, co, min(t, 1), result, co, one)  # fmt: skip
+                weights += kh * k * co * size
+                if not direct:
                     for i in range(a):
-                        for j in range(b):
-                            _clear(out, ((n * ho + oi + i * osh) * wo + oj + j * osw) * co, co)
-                continue
-            if fold:
-                used = m * kh * k
-                _expand_all(x, shape, n0, n1, r0, a, kh, c0, b, kw, geometry, scratch)
-            # the result lies in the output already, or else behind the matrix
-            direct = n1 - n0 == 1 and osh == 1 and osw == 1 and (b == wo or a == 1)
-            result = out.ctypes.data + ((n0 * ho + oi) * wo + oj) * co * size if direct else matrix + used * size
-            if fold:
-                gemm(False, False, m, co, kh * k, matrix, kh * k, taps, co, 0, result, co, one)
-            else:
-                for t in range(kh):
-                    ahead = r0 + t * dh - first
-                    start = matrix + (ahead % sh * count + ahead // sh) * wide * size
-                    gemm(False, False, m, co, k, start, k, taps, co, min(t, 1), result, co, one)
-                    taps += k * co * size
-            if not direct:
-                for i in range(a):
-                    for n in range(n0, n1):
-                        for j in range(b):
-                            _copy(out, ((n * ho + oi + i * osh) * wo + oj + j * osw) * co, scratch, used, co)
-                            used += co
-                used -= m * co
-
-
-@njit(nogil=True, parallel=True, cache=True)
-def _correlate(x, shape, w, out, out_shape, rows, columns, geometry, tiles, fold, scratch, one, threads):
-    total = (shape[0] + tiles[0] - 1) // tiles[0] * tiles[1] * tiles[2]
-    for thread in prange(threads):
-        for tile in range(thread * total // threads, (thread + 1) * total // threads):
-            _correlate_tile(
-                x, shape, w, out, out_shape, rows, columns, geometry, tiles, tile, fold, scratch[thread], one
-            )
+                        for n in range(n0, n1):
+                            for j in range(b):
+                                to = ((n * ho + oi + i * osh) * wo + oj + j * osw) * co
+                                copy(target + to * size, result, co * size)
+                                result += co * size
 
 
 @njit(nogil=True, cache=True)
-def _correlate_thin_image(x, shape, w, width, out, out_shape, rows, columns, geometry, n, scratch, one):
-    """For few output channels: multiply each input by all taps, then add up what each output sees."""
+def _correlate_thin(begin, end, scratch, x, shape, w, width, out, out_shape, rows, columns, geometry, one):
+    """A correlation to few channels, images `begin` … `end`: multiply each input by all taps, then add up what each
+    output sees."""
     _, h, wi, c = shape
     _, ho, wo, co = out_shape
     sh, sw, dh, dw, osh, osw = geometry
-    gemm(False, False, h * wi, width, c, x.ctypes.data + n * h * wi * c * one.itemsize, c, w.ctypes.data, width, 0,
-         scratch.ctypes.data, width, one)  # fmt: skip
-    first = 0
-    for qw in range(len(columns)):
-        kw, c0 = columns[qw, 0], columns[qw, 1]
-        for qh in range(len(rows)):
-            kh, r0 = rows[qh, 0], rows[qh, 1]
-            for i in range(rows[qh, 2]):
-                for j in range(columns[qw, 2]):
-                    to = ((n * ho + rows[qh, 3] + i * osh) * wo + columns[qw, 3] + j * osw) * co
-                    for o in range(co):
-                        total = one[0]
-                        for t in range(kh):
-                            r = r0 + i * sh + t * dh
-                            if 0 <= r < h:
-                                for u in range(kw):
-                                    v = c0 + j * sw + u * dw
-                                    if 0 <= v < wi:
-                                        total += scratch[(r * wi + v) * width + first + (t * kw + u) * co + o]
-                        out[to + o] = total
-            first += kh * kw * co
-
-
-@njit(nogil=True, parallel=True, cache=True)
-def _correlate_thin(x, shape, w, width, out, out_shape, rows, columns, geometry, scratch, one, threads):
-    for thread in prange(threads):
-        for n in range(thread * shape[0] // threads, (thread + 1) * shape[0] // threads):
-            _correlate_thin_image(x, shape, w, width, out, out_shape, rows, columns, geometry, n, scratch[thread], one)
+    source, products, matrix = np.int64(x.ctypes.data), np.int64(scratch.ctypes.data), np.int64(w.ctypes.data)
+    for n in range(begin, end):
+        image = source + n * h * wi * c * one.itemsize
+        gemm(False, h * wi, width, c, image, c, matrix, width, 0, products, width, one)
+        first = 0
+        for qw in range(len(columns)):
+            kw, c0 = columns[qw, 0], columns[qw, 1]
+            for qh in range(len(rows)):
+                kh, r0 = rows[qh, 0], rows[qh, 1]
+                for i in range(rows[qh, 2]):
+                    for j in range(columns[qw, 2]):
+                        to = ((n * ho + rows[qh, 3] + i * osh) * wo + columns[qw, 3] + j * osw) * co
+                        for o in range(co):
+                            total = one[0]
+                            for t in range(kh):
+                                r = r0 + i * sh + t * dh
+                                if 0 <= r < h:
+                                    for u in range(kw):
+                                        v = c0 + j * sw + u * dw
+                                        if 0 <= v < wi:
+                                            total += scratch[(r * wi + v) * width + first + (t * kw + u) * co + o]
+                            out[to + o] = total
+                first += kh * kw * co
 
 
 @njit(nogil=True, cache=True)
-def _weight_grad_tile(x, shape, y, y_shape, row, column, geometry, tiles, tile, fold, used, scratch, one):
-    """Add a tile's part of the weight gradient, (kh kw C, Cₒ), which lies in `scratch` at `used`."""
-    images, row_bands, column_bands = tiles
-    n0 = tile // (row_bands * column_bands) * images
-    n1 = min(n0 + images, shape[0])
-    a0, a1 = _band(tile // column_bands % row_bands, row_bands, row[2])
-    b0, b1 = _band(tile % column_bands, column_bands, column[2])
+def _weight_grad(begin, end, scratch, x, shape, y, y_shape, row, column, geometry, tiles, form, used, one):
+    """What the tiles `begin` … `end` add to the weight gradient, (kh kw C, Cₒ), in `scratch` from `used` on."""
     kh, kw, c, (_, ho, wo, co) = row[0], column[0], shape[3], y_shape
     sh, sw, dh = geometry[0], geometry[1], geometry[2]
-    a, b, r0, c0 = a1 - a0, b1 - b0, row[1] + a0 * sh, column[1] + b0 * sw
-    m, k, size = a * (n1 - n0) * b, kw * c, one.itemsize
-    if m == 0:
-        return
-    planes = min(sh, kh)
-    count = a + (kh - 1) * dh // sh
-    if fold:
-        _expand_all(x, shape, n0, n1, r0, a, kh, c0, b, kw, geometry, scratch)
-    else:
-        _expand_rows(x, shape, n0, n1, r0, planes, count, c0, b, kw, geometry, scratch)
-    matrix, result = scratch.ctypes.data, scratch.ctypes.data + used * size
-    if n1 - n0 == 1 and (b == wo or a == 1):
-        right = y.ctypes.data + ((n0 * ho + a0) * wo + b0) * co * size
-    else:
-        o = used - m * co
-        right = matrix + o * size
-        for i in range(a0, a1):
-            for n in range(n0, n1):
-                _copy(scratch, o, y, ((n * ho + i) * wo + b0) * co, b * co)
-                o += b * co
-    if fold:
-        gemm(True, False, kh * k, co, m, matrix, kh * k, right, co, 1, result, co, one)
-    else:
-        for t in range(kh):
-            start = matrix + (t * dh % sh * count + t * dh // sh) * (n1 - n0) * b * k * size
-            gemm(True, False, k, co, m, start, k, right, co, 1, result + t * k * co * size, co, one)
+    k, size = kw * c, one.itemsize
+    source, source_y, matrix = np.int64(x.ctypes.data), np.int64(y.ctypes.data), np.int64(scratch.ctypes.data)
+    total = matrix + used * size
+    clear(total, kh * k * co * size)
+    for tile in range(begin, end):
+        n0, n1, a0, a1, b0, b1 = _part(tile, tiles, shape[0], row[2], column[2])
+        a, b, r0, c0 = a1 - a0, b1 - b0, row[1] + a0 * sh, column[1] + b0 * sw
+        line = (n1 - n0) * b
+        m, count = a * line, a + (kh - 1) * dh // sh
+        if m == 0:
+            continue
+        if form == _BY_ROW:
+            _expand(source, shape, n0, n1, r0, min(sh, kh), count, _ONE, c0, b, kw, geometry, size, matrix)
+        elif form == _ALL:
+            _expand(source, shape, n0, n1, r0, _ONE, a, kh, c0, b, kw, geometry, size, matrix)
+        else:
+            _expand_thin(x, shape, n0, n1, r0, a, kh, c0, b, kw, geometry, scratch)
+        right = source_y + ((n0 * ho + a0) * wo + b0) * co * size
+        if n1 - n0 > 1 or (b < wo and a > 1):  # put its rows in the order of the matrix
+            right = total - m * co * size
+            for i in range(a):
+                for n in range(n0, n1):
+                    there = source_y + ((n * ho + a0 + i) * wo + b0) * co * size
+                    copy(right + (i * line + (n - n0) * b) * co * size, there, b * co * size)
+        step = 1 if form == _BY_ROW else kh
+        transposed = form != _ALL_TRANSPOSED
+        for t in range(0, kh, step):
+            ahead = t * dh if form == _BY_ROW else 0
+            start = matrix + (ahead % sh * count + ahead // sh) * line * k * size
+            gemm(transposed, step * k, co, m, start, step * k if transposed else m, right, co, 1,
+                 total + t * k * co * size, co, one)  # fmt: skip
 
 
-@njit(nogil=True, parallel=True, cache=True)
-def _weight_grad(x, shape, y, y_shape, row, column, geometry, tiles, fold, used, scratch, one, threads, out):
-    total = (shape[0] + tiles[0] - 1) // tiles[0] * tiles[1] * tiles[2]
+@njit(nogil=True, cache=True)
+def _add_parts(parts, out):
+    """out[o, c, t] = Σ_threads parts[thread, t, c, o]"""
     co, ci, taps = out.shape
-    for thread in prange(threads):
-        _clear(scratch[thread], used, taps * ci * co)
-        for tile in range(thread * total // threads, (thread + 1) * total // threads):
-            _weight_grad_tile(
-                x, shape, y, y_shape, row, column, geometry, tiles, tile, fold, used, scratch[thread], one
-            )
-    for block in prange((co + 15) // 16):  # add up the threads' parts
+    for o0 in range(0, co, 16):
+        o1 = min(o0 + 16, co)
         for c in range(ci):
             for t in range(taps):
-                for o in range(block * 16, min(block * 16 + 16, co)):
-                    part = one[0]
-                    for thread in range(threads):
-                        part += scratch[thread, used + (t * ci + c) * co + o]
-                    out[o, c, t] = part
+                for o in range(o0, o1):
+                    out[o, c, t] = parts[0, t, c, o]
+                for thread in range(1, len(parts)):
+                    for o in range(o0, o1):
+                        out[o, c, t] += parts[thread, t, c, o]
