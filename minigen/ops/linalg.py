@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 from string import ascii_letters
 
+from .. import backend
 from ..backend import xp
 from ..errors import ShapeError
 from ..tensor import primitive
@@ -94,6 +95,8 @@ def _identity(x, n):
 @primitive(joint=_gradients)
 def _einsum(*operands, subscripts):
     terms, output = _parse(subscripts, tuple(map(xp.ndim, operands)))
+    if len({backend.name_of(a) for a in operands if backend.is_array(a)}) > 1:
+        raise TypeError("the operands are arrays of two libraries")  # CuPy alone would copy in silence
     return xp.einsum(",".join(terms) + "->" + output, *operands, optimize=len(operands) > 1)
 
 
