@@ -197,25 +197,10 @@ def _add_to(y, b):
 # -- pooling ----------------------------------------------------------------------------------------------------------
 
 
-@primitive(
-    lambda g, r, x_shape, kernel, stride, padding: _window_place(
-        g, index=r, size=x_shape[2:], kernel=kernel, stride=stride, padding=padding
-    ),
-    residual=True,
-)
-def _max_pool2d(x, *, kernel, stride, padding):
-    """y = the largest value in each window        ∂L/∂x: g, added where that value was"""
-    return kernels.max_pool2d(x, kernel, stride, padding)
-
-
-@primitive(
-    lambda g, index, kernel, stride, padding: _window_pick(
-        g, index=index, kernel=kernel, stride=stride, padding=padding
-    )
-)
-def _window_place(u, *, index, size, kernel, stride, padding):
-    """x = u, added at tap `index` of each window        ∂L/∂u = g at that tap"""
-    return kernels.window_place(u, index, size, kernel, stride, padding)
+@primitive(None)
+def _window_argmax(x, *, kernel, stride, padding):
+    """The tap that sees the largest value of each window: a choice, constant almost everywhere"""
+    return kernels.window_argmax(x, kernel, stride, padding)
 
 
 @primitive(
@@ -226,6 +211,16 @@ def _window_place(u, *, index, size, kernel, stride, padding):
 def _window_pick(x, *, index, kernel, stride, padding):
     """y = x at tap `index` of each window        ∂L/∂x: g, added at that tap"""
     return kernels.window_pick(x, index, kernel, stride, padding)
+
+
+@primitive(
+    lambda g, index, kernel, stride, padding: _window_pick(
+        g, index=index, kernel=kernel, stride=stride, padding=padding
+    )
+)
+def _window_place(u, *, index, size, kernel, stride, padding):
+    """x = u, added at tap `index` of each window        ∂L/∂u = g at that tap"""
+    return kernels.window_place(u, index, size, kernel, stride, padding)
 
 
 @primitive(
@@ -251,13 +246,15 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
     never wins.
     """
     _check_images("max_pool2d", 2, x=x)
-    return _max_pool2d(x, **_pooling("max_pool2d", x, kernel_size, stride, padding))
+    geometry = _pooling("max_pool2d", x, kernel_size, stride, padding)
+    return _window_pick(x, index=_window_argmax(x, **geometry), **geometry)
 
 
 def max_pool1d(x, kernel_size, stride=None, padding=0):
     """y[n, c, i] = max_k x[n, c, s i + k − p]        (N, C, L) -> (N, C, ⌊(L + 2p − k) / s⌋ + 1)"""
     _check_images("max_pool1d", 1, x=x)
-    return _signal(_max_pool2d(_image(x), **_pooling("max_pool1d", x, kernel_size, stride, padding)), 1)
+    geometry, x = _pooling("max_pool1d", x, kernel_size, stride, padding), _image(x)
+    return _signal(_window_pick(x, index=_window_argmax(x, **geometry), **geometry), 1)
 
 
 def avg_pool2d(x, kernel_size, stride=None, padding=0):

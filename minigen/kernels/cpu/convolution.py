@@ -271,6 +271,9 @@ def _correlate(begin, end, scratch, x, shape, w, out, out_shape, rows, columns, 
                 kh = rows[qh, 0]
                 _, _, a0, a1, _, _ = _part(tile, tiles, shape[0], rows[qh, 2], columns[qw, 2])
                 a, m, r0 = a1 - a0, (a1 - a0) * line, rows[qh, 1] + a0 * sh
+                taps, weights = weights, weights + kh * k * co * size  # this phase's, and the next one's
+                if m == 0:
+                    continue
                 oi, oj = rows[qh, 3] + a0 * osh, columns[qw, 3] + b0 * osw
                 if form == _ALL:
                     _expand(source, shape, n0, n1, r0, _ONE, a, kh, c0, b, kw, geometry, size, matrix)
@@ -284,16 +287,13 @@ def _correlate(begin, end, scratch, x, shape, w, out, out_shape, rows, columns, 
                 # `step` rows of taps in one product: all of them, or one by one, `ahead` rows of the matrix further on
                 step = 1 if form == _BY_ROW else max(kh, 1)
                 transposed = form == _ALL_TRANSPOSED
-                if m == 0:
-                    continue
                 if kh * k == 0:  # outputs that no tap reaches
                     clear(result, m * co * size)
                 for t in range(0, kh if k else 0, step):
                     ahead = r0 + t * dh - first if form == _BY_ROW else 0
                     start = matrix + (ahead % sh * count + ahead // sh) * line * k * size
                     gemm(transposed, m, co, step * k, start, m if transposed else step * k,
-                         weights + t * k * co * size, co, min(t, 1), result, co, one)  # fmt: skip
-                weights += kh * k * co * size
+                         taps + t * k * co * size, co, min(t, 1), result, co, one)  # fmt: skip
                 if not direct:
                     for i in range(a):
                         for n in range(n0, n1):

@@ -13,8 +13,8 @@ from __future__ import annotations
 from ...backend import xp
 
 __all__ = [
-    "conv2d", "conv2d_weight_grad", "conv_transpose2d", "max_pool2d", "window_pick", "window_place", "window_spread",
-    "window_sum",
+    "conv2d", "conv2d_weight_grad", "conv_transpose2d", "window_argmax", "window_pick", "window_place",
+    "window_spread", "window_sum",
 ]  # fmt: skip
 
 
@@ -54,19 +54,21 @@ def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
     return w.transpose(0, 3, 1, 2).copy()
 
 
-def max_pool2d(x, kernel, stride, padding):
-    """y = the largest value in each window; index = which tap it was (the first of equals; a NaN counts as largest)"""
+def window_argmax(x, kernel, stride, padding):
+    """Which tap sees the largest value of each window: the first of equals, never the padding; NaN counts as largest"""
+    (top, _), (left, _) = padding
     lowest = -xp.inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
     x = _padded(x, padding, lowest)
-    out = _positions(x, kernel, stride, (1, 1))
-    y = _seen(x, 0, 0, out, stride).copy()
-    index = xp.zeros(y.shape, xp.int32, like=y)
-    for tap in range(1, kernel[0] * kernel[1]):
+    ho, wo = out = _positions(x, kernel, stride, (1, 1))
+    y, index = _zeros((*x.shape[:2], *out), x), _zeros((*x.shape[:2], *out), x).astype(xp.int32)
+    y[...] = lowest
+    index += kernel[1] * xp.maximum(top - stride[0] * xp.arange(ho, like=x), 0).astype(xp.int32)[:, None]
+    index += xp.maximum(left - stride[1] * xp.arange(wo, like=x), 0).astype(xp.int32)
+    for tap in range(kernel[0] * kernel[1]):
         value = _seen(x, *divmod(tap, kernel[1]), out, stride)
         larger = (value > y) | (value != value)
-        y = xp.where(larger, value, y)
-        index = xp.where(larger, xp.int32(tap), index)
-    return y, index
+        y, index = xp.where(larger, value, y), xp.where(larger, xp.int32(tap), index)
+    return index
 
 
 def window_pick(x, index, kernel, stride, padding):
