@@ -142,8 +142,7 @@ def erf(x):
 @primitive(lambda g, y: g * y * (1 - y))
 def sigmoid(x):
     """y = σ(x) = 1 / (1 + e⁻ˣ), without overflow        ∂L/∂x = g ⊙ y ⊙ (1 − y)"""
-    e = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1, e) / (1 + e)
+    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
 
 
 @primitive(lambda g, x: g * sigmoid(x))
@@ -158,9 +157,20 @@ def relu(x):
     return xp.maximum(x, 0)
 
 
-@primitive(lambda g, x, negative_slope: where(x > 0, g, negative_slope * g))
+@primitive(None)
+def _slope(x, a):
+    """y = 1 where x > 0, else a; constant almost everywhere, so no gradient flows"""
+    return (x > 0).astype(x.dtype) * (1 - a) + a
+
+
+@primitive(lambda g, x, negative_slope: g * _slope(x, negative_slope))
 def leaky_relu(x, negative_slope=0.01):
-    """y = x where x > 0, else a x        ∂L/∂x = g where x > 0, else a g        (Maas et al. 2013)"""
+    """y = x where x > 0, else a x        ∂L/∂x = g where x > 0, else a g        (Maas et al. 2013)
+
+    For 0 ≤ a ≤ 1 that is max(x, a x), which, unlike a choice with `where`, keeps the order of x in memory.
+    """
+    if 0 <= negative_slope <= 1:
+        return xp.maximum(x, negative_slope * x)
     return xp.where(x > 0, x, negative_slope * x)
 
 
