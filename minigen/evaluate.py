@@ -21,7 +21,7 @@ from .datasets import ImageSet, load
 from .errors import ConfigError
 from .models.classifier import DigitClassifier, load_classifier
 from .models.mixture import GaussianMixture, PCAGaussian
-from .sample import trained
+from .saved import trained
 from .tensor import no_grad
 from .training import runs
 from .training.command import EXIT_CODES, Parser, guarded, whole

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, models
-from .errors import ConfigError, MinigenError
-from .training import checkpoint, generators, runs, weights
+from . import backend
+from .errors import ConfigError
+from .saved import trained
 from .training.command import EXIT_CODES, Parser, closest, guarded, whole
 from .training.files import atomic
 
@@ -56,18 +56,6 @@ def _main(argv: Sequence[str] | None) -> int:
         draw_grid(model, arguments.n, arguments.seed, out, options(name, model, rest))
     print(out)
     return 0
-
-
-def trained(folder: Path) -> tuple[str, Any]:
-    """The model of a run, with the weights of its last checkpoint. Errors name what is damaged."""
-    config = runs.read(folder)
-    saved = checkpoint.load(folder)
-    model = models.build(config["model"], config["config"], rng=generators(0)["weights"])
-    try:
-        model.load_state_dict(weights(saved))
-    except MinigenError as error:
-        raise type(error)(f"{saved.path}: {error}") from error
-    return config["model"], model
 
 
 def draw_grid(model: Any, n: int, seed: int, out: Path, chosen: dict[str, Any]) -> None:
