@@ -17,7 +17,7 @@ from kh times less copying than the textbook's im2col.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import config, njit
 
 from ..reference import convolution as reference
 from .blas import FACTORS, clear, copy, gemm, share
@@ -79,8 +79,9 @@ def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
 
 
 def _ours(x, w, groups):
-    """Are these arrays for the compiled loops?"""
-    return groups == 1 and x.dtype == w.dtype and x.dtype in FACTORS and x.size > 0 and w.size > 0
+    """Are these arrays for the compiled loops? (NUMBA_DISABLE_JIT leaves nothing that could call BLAS by address.)"""
+    same = x.dtype == w.dtype and x.dtype in FACTORS
+    return groups == 1 and same and x.size > 0 and w.size > 0 and not config.DISABLE_JIT
 
 
 def _channels_last(x):

@@ -33,16 +33,15 @@ def conv_transpose2d(y, w, size, stride, padding, dilation, groups):
 
     Each value of y paints the kernel into the output; here tap after tap, all positions at once.
     """
-    n, _, ho, wo = y.shape
-    (kh, kw), channels = w.shape[2:], w.shape[1] * groups
-    painted = _grouped(y, groups) @ _matrix(w, groups)  # (G, N Hₒ Wₒ, kh kw C/G)
-    painted = painted.reshape(groups, n, ho, wo, kh, kw, w.shape[1])
+    n, co, ho, wo = y.shape
+    per_group, kh, kw = w.shape[1:]
     (top, bottom), (left, right) = padding
-    x = _zeros((n, channels, size[0] + top + bottom, size[1] + left + right), painted)
+    padded = (n, per_group * groups, size[0] + top + bottom, size[1] + left + right)
+    x = _zeros(padded, y, xp.result_type(y.dtype, w.dtype))
+    rows, w = _grouped(y, groups), w.reshape(groups, co // groups, per_group, kh, kw)
     for k in range(kh):
         for l in range(kw):
-            tap = painted[:, :, :, :, k, l].transpose(1, 0, 4, 2, 3).reshape(n, channels, ho, wo)
-            _seen(x, k, l, (ho, wo), stride, dilation)[...] += tap
+            _seen(x, k, l, (ho, wo), stride, dilation)[...] += _ungrouped(rows @ w[..., k, l], n, ho, wo)
     return x[:, :, top : top + size[0], left : left + size[1]]
 
 
@@ -60,7 +59,7 @@ def window_argmax(x, kernel, stride, padding):
     lowest = -xp.inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
     x = _padded(x, padding, lowest)
     ho, wo = out = _positions(x, kernel, stride, (1, 1))
-    y, index = _zeros((*x.shape[:2], *out), x), _zeros((*x.shape[:2], *out), x).astype(xp.int32)
+    y, index = _zeros((*x.shape[:2], *out), x), _zeros((*x.shape[:2], *out), x, xp.int32)
     y[...] = lowest
     index += kernel[1] * xp.maximum(top - stride[0] * xp.arange(ho, like=x), 0).astype(xp.int32)[:, None]
     index += xp.maximum(left - stride[1] * xp.arange(wo, like=x), 0).astype(xp.int32)
@@ -155,10 +154,10 @@ def _ungrouped(y, n, h, w):
     return y.reshape(n, h, w, groups * per_group).transpose(0, 3, 1, 2)
 
 
-def _zeros(shape, like):
+def _zeros(shape, like, dtype=None):
     """Zeros of shape (N, C, H, W), with the channels last in memory."""
     n, c, h, w = shape
-    return xp.zeros((n, h, w, c), like.dtype, like=like).transpose(0, 3, 1, 2)
+    return xp.zeros((n, h, w, c), dtype or like.dtype, like=like).transpose(0, 3, 1, 2)
 
 
 def _padded(x, padding, value=0):
