@@ -307,7 +307,7 @@ def test_time_is_carried_over(tmp_path):
 
 
 def test_the_budget_ends_a_run(tmp_path, monkeypatch):
-    """With a clock that advances by a hundredth of a second at every look, so that the machine's load does not matter."""
+    """With a clock that advances by a hundredth of a second at every look, whatever the load of the machine."""
     ticks = itertools.count()
     monkeypatch.setattr(loop.time, "perf_counter", lambda: next(ticks) / 100)
     trainer = trainer_of(folder=tmp_path)
