@@ -14,14 +14,15 @@ import argparse
 import importlib.util
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 import minigen
 
 
-def minigen_chain(start: np.ndarray, length: int) -> Callable[[], None]:
-    x = minigen.tensor(start, requires_grad=True)
+def engine_chain(x: Any, length: int) -> Callable[[], None]:
+    """The chain as one writes it with minigen, and with PyTorch: the same lines."""
 
     def run() -> None:
         y = x
@@ -45,27 +46,17 @@ def hand_written_chain(start: np.ndarray, length: int) -> Callable[[], None]:
     return run
 
 
-def torch_chain(start: np.ndarray, length: int) -> Callable[[], None]:
-    import torch
-
-    x = torch.tensor(start, requires_grad=True)
-
-    def run() -> None:
-        y = x
-        for _ in range(length):
-            y = y * 1.01 + 0.1
-        x.grad = None
-        y.sum().backward()
-
-    return run
-
-
 def measure(size: int, length: int, rounds: int) -> dict[str, float]:
     """Microseconds per operation (two per step of the chain), the minimum over `rounds` interleaved rounds."""
     start = np.random.default_rng(0).standard_normal((size, size)).astype(np.float32)
-    chains = {"minigen": minigen_chain(start, length), "by hand": hand_written_chain(start, length)}
+    chains = {
+        "minigen": engine_chain(minigen.tensor(start, requires_grad=True), length),
+        "by hand": hand_written_chain(start, length),
+    }
     if importlib.util.find_spec("torch") is not None:
-        chains["PyTorch"] = torch_chain(start, length)
+        import torch
+
+        chains["PyTorch"] = engine_chain(torch.tensor(start, requires_grad=True), length)
     best = dict.fromkeys(chains, float("inf"))
     for _ in range(rounds):
         for name, run in chains.items():
