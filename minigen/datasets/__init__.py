@@ -13,6 +13,7 @@ from .images import ImageSet
 from .pairs import Pair, load_pairs, split_pairs
 from .pixels import from_signed, from_unit, to_signed, to_unit
 from .remote import download
+from .sets import PairSet, TextSet, available_pairs, available_sets, load_pair_set, load_set, load_text_set
 from .synthetic import mixture_1d, ring_of_gaussians, two_moons
 from .text import (
     Poem,
@@ -32,9 +33,13 @@ __all__ = [
     "CharTokenizer",
     "ImageSet",
     "Pair",
+    "PairSet",
     "Poem",
+    "TextSet",
     "Tokenizer",
     "available",
+    "available_pairs",
+    "available_sets",
     "available_texts",
     "date_pairs",
     "download",
@@ -43,9 +48,12 @@ __all__ = [
     "load",
     "load_digits",
     "load_folder",
+    "load_pair_set",
     "load_pairs",
     "load_poems",
+    "load_set",
     "load_text",
+    "load_text_set",
     "load_tokenizer",
     "mixture_1d",
     "number_pairs",

@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from . import gan, vae, wgan
 from .config import Config, Preset, no_such, override
 
-__all__ = ["PRESETS", "Config", "Preset", "build", "config", "describe", "names"]
+__all__ = ["PRESETS", "Config", "Preset", "build", "config", "describe", "learn", "names"]
 
 PRESETS: dict[str, Preset] = {**gan.PRESETS, **wgan.PRESETS, **vae.PRESETS}
 
@@ -37,6 +37,12 @@ def config(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
     if name not in PRESETS:
         raise ConfigError(no_such("model", name, PRESETS))
     return override(name, PRESETS[name].config, overrides or {})
+
+
+def learn(name: str, settings: Config) -> Config:
+    """The settings of a model, with what must be known of the data before it can be built: a vocabulary, say."""
+    learn = getattr(PRESETS[name].model, "learn", None)
+    return learn(settings) if learn else settings
 
 
 def build(name: str, overrides: Mapping[str, Any] | None = None, *, rng: Any) -> Any:

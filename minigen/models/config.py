@@ -8,7 +8,7 @@ import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ..errors import ConfigError
 
@@ -37,6 +37,7 @@ class Config:
     Raises ConfigError for an impossible value.
     """
 
+    reads: ClassVar[str] = "images"  # the kind of data, see datasets.load_set
     data: str = "digits"
     steps: int = 1000
     batch_size: int = 64
@@ -87,6 +88,10 @@ def _checked(setting: dataclasses.Field, kind: Any, value: Any) -> Any:
     if kind is str:
         if not isinstance(value, str):
             raise ConfigError(f"{name}: expected a word, got {value!r}.")
+        return value
+    if kind == dict | None:
+        if not isinstance(value, dict | None):
+            raise ConfigError(f"{name}: expected a table, got {value!r}.")
         return value
     if kind is bool:
         if not isinstance(value, bool):

@@ -62,11 +62,16 @@ class Player(Protocol):
 class Model(Protocol):
     """What can be trained: an `nn.Module` with a configuration, players, data and samples.
 
-    modality   what it makes: "image"
-    config     a dataclass of all its settings, which JSON can hold
+    modality   what it makes: "image", "text" or "pairs" (one text from another)
+    config     a dataclass of all its settings, which JSON can hold; `config.reads` is the kind of its data
     prepare    a data set -> arrays that batches are cut from, all with one entry per item on axis 0
-    noise      n latent points; ``sample(n, rng, noise=z)`` is then a function of the parameters alone
-    sample     n results: for images an array (n, C, H, W) in [0, 1]
+
+    What it makes is drawn by methods that depend on the modality:
+
+    image   ``noise(n, rng)``: n latent points; ``sample(n, rng, noise=z)``: an array (n, C, H, W) in [0, 1], with
+            noise a function of the parameters alone
+    text    ``write(prompt, n, rng)``: pieces of text, one by one (:class:`minigen.models.language.LanguageModel`)
+    pairs   ``translate(texts)``: as many texts
     """
 
     modality: str
@@ -74,8 +79,6 @@ class Model(Protocol):
     players: Sequence[Player]
 
     def prepare(self, dataset: Any) -> tuple[np.ndarray, ...]: ...
-    def noise(self, n: int, rng: Any) -> Any: ...
-    def sample(self, n: int, rng: Any, *, noise: Any = None) -> Any: ...
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]: ...
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]: ...
     def state_dict(self) -> dict[str, Array]: ...
