@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from .. import backend
+from .. import backend, kernels
 from ..backend import xp
 from ..tensor import primitive
 
@@ -180,13 +180,17 @@ def elu(x, alpha=1.0):
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
 
 
-@primitive(lambda g, x: g * (0.5 * (1 + erf(x / math.sqrt(2))) + x * exp(-0.5 * x * x) / math.sqrt(2 * math.pi)))
+def _composed_gelu(x):
+    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
+
+
+@primitive(joint=lambda g, x: (kernels.gelu_gradient(g, x),), composed=_composed_gelu)
 def gelu(x):
     """y = x Φ(x), Φ(x) = ½ (1 + erf(x/√2))        ∂L/∂x = g ⊙ (Φ(x) + x φ(x))        (Hendrycks & Gimpel 2016)
 
     φ(x) = e^(−x²/2) / √(2π) is the density of the standard normal distribution and Φ its integral.
     """
-    return 0.5 * x * (1 + backend.erf(x / math.sqrt(2)))
+    return kernels.gelu(x)
 
 
 @primitive(lambda g, x: g * sigmoid(x) * (1 + x * sigmoid(-x)))

@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from . import convolution, loss, normalization, optimizer
+from . import activation, convolution, loss, normalization, optimizer
 
-FAMILIES: list[ModuleType] = [convolution, loss, normalization, optimizer]
+FAMILIES: list[ModuleType] = [activation, convolution, loss, normalization, optimizer]
