@@ -56,6 +56,7 @@ setup(
         ],
         "oracle": ["autograd>=1.8", "torch>=2.13,<2.14"],
         "bench": ["autograd>=1.8", "torch>=2.13,<2.14", "threadpoolctl>=3.5"],
+        "metrics": ["sacrebleu>=2.4", "rouge-score>=0.1.2"],
         "lessons": ["jupytext>=1.16", "jupyterlab>=4", "myst-nb>=1.1", "sphinx>=7.4"],
         "mpi": ["mpi4py>=4", "mpich>=4"],
         "tensorboard": ["tensorboardX>=2.6.2"],

@@ -1,40 +1,20 @@
-"""How good is a trained model? ``python -m minigen.evaluate runs/gan-1`` prints a table and writes metrics.json.
-
-Samples are compared with real digits in the features of a small digit classifier (`minigen.models.classifier`). The
-Fréchet distance there is *not* an Inception FID: it has a scale of its own, so three more lines stand beside it: real
-digits against real digits, the least that any model can reach, and two models without a network, a mixture of Gaussians
-and a single Gaussian of principal components, which a GAN should beat.
-"""
+"""How good is a trained model? ``python -m minigen.evaluate runs/gan-1`` prints a table and writes metrics.json."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from . import backend, metrics
-from .datasets import ImageSet, load
+from . import backend
 from .errors import ConfigError
-from .models.classifier import DigitClassifier, load_classifier
-from .models.mixture import GaussianMixture, PCAGaussian
+from .evaluation import MODALITIES
 from .saved import trained
-from .tensor import no_grad
 from .training import runs
 from .training.command import EXIT_CODES, Parser, guarded, whole
 from .training.files import write_json
-from .training.pictures import draw_samples
-
-COLUMNS = ("frechet", "precision", "recall", "density", "coverage", "classes", "entropy")
-EXAMPLES = f"""\
-examples:
-  python -m minigen.evaluate runs/gan-1
-  python -m minigen.evaluate runs/dcgan-1 -n 5000 --data mnist --baselines
-
-{EXIT_CODES}"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,109 +22,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded("minigen.evaluate", _main, argv)
 
 
-def _main(argv: Sequence[str] | None) -> int:
-    p = Parser(prog="python -m minigen.evaluate", description="Measure a trained model.", epilog=EXAMPLES)
+def parser(modalities: Iterable[str] = MODALITIES) -> Parser:
+    """What the command line understands of models of these modalities."""
+    chosen = {name: MODALITIES[name] for name in modalities}
+    examples = "\n".join(module.EXAMPLES for module in chosen.values())
+    p = Parser(
+        prog="python -m minigen.evaluate", description="Measure a trained model.", argument_default=argparse.SUPPRESS,
+        conflict_handler="resolve", epilog=f"examples:\n{examples}\n\n{EXIT_CODES}",
+    )  # fmt: skip
     p.add_argument("run", metavar="RUN", help="the folder of a run")
-    p.add_argument("-n", type=whole(100), default=2000, metavar="N", help="samples and real images (default: 2000)")
-    p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the samples (default: 0)")
-    p.add_argument("--data", metavar="DATA", help="a data set by name, or a folder (default: that of the run)")
-    p.add_argument("--baselines", action="store_true", help="fit the two models without a network, too (a minute)")
+    p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of what is drawn (default: 0)")
+    p.add_argument("--data", metavar="DATA", help="data by name or path (default: that of the run)")
     p.add_argument("--backend", metavar="NAME", help=f"auto, {', '.join(backend.BACKENDS)} (default: auto)")
-    arguments = p.parse_args(argv)
-    folder = Path(os.path.expanduser(arguments.run))
-    with backend.use(arguments.backend or backend.current()):
+    for module in chosen.values():
+        module.add_options(p.add_argument_group(module.TITLE))
+    return p
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    asked = vars(parser().parse_args(argv))
+    folder = Path(os.path.expanduser(asked.pop("run")))
+    with backend.use(asked.pop("backend", None) or backend.current()):
         name, model = trained(folder)
-        if model.modality != "image":
-            raise ConfigError(f"{name}: only models of images are measured here, this one makes {model.modality}.")
-        data = arguments.data or runs.read(folder)["config"]["data"]
-        report = evaluate(model, data, arguments.n, arguments.seed, baselines=arguments.baselines)
-    report = {"model": name, "data": data, "n": arguments.n, "seed": arguments.seed, **report}
-    print(table(name, report))
+        _, foreign = parser([model.modality]).parse_known_args(argv)
+        if foreign:
+            raise ConfigError(f"{foreign[0]}: {name!r} is no model for this option; --help shows whose it is.")
+        asked.setdefault("data", runs.read(folder)["config"]["data"])
+        report = {"model": name, **asked, **MODALITIES[model.modality].evaluate(model, **asked)}
+    print(MODALITIES[model.modality].table(name, report))
     write_json(folder / "metrics.json", report)
     print(folder / "metrics.json")
     return 0
-
-
-def evaluate(model: Any, data: str, n: int, seed: int, *, baselines: bool = False) -> dict[str, Any]:
-    """All measures of an image model: {"samples": {row: {column: value}}, "likelihood": {...}, "asked_for": share}.
-
-    data   real images: n of its training set, drawn at random, are compared with n samples; likelihoods are those of
-           its test set. Raises ConfigError where the data have fewer than n images.
-    """
-    real = load(data, "train")
-    if len(real) < n:
-        raise ConfigError(f"-n {n}: {data!r} has {len(real)} training images; ask for no more.")
-    order, drawing, fitting, floor = np.random.default_rng(seed).spawn(4)
-    judge = load_classifier()
-    chosen = order.permutation(len(real))
-    references = judge.features(real.images[chosen[:n]])
-    report: dict[str, Any] = {"samples": {}}
-    report["floor"] = metrics.real_floor(judge.features(real.images[chosen[: 2 * n]]), floor, size=n // 2)._asdict()
-    if len(real) >= 2 * n:
-        report["samples"]["real"] = compare(judge, references, real.images[chosen[n : 2 * n]])
-    report["samples"]["model"] = compare(judge, references, draw_samples(model, n, drawing))
-    if baselines:
-        for row, images in without_networks(real, n, fitting).items():
-            report["samples"][row] = compare(judge, references, images)
-    if getattr(model, "conditions", 0):
-        labels = np.arange(n) % model.conditions
-        asked = judge.probabilities(draw_samples(model, n, drawing, labels=labels))
-        report["asked_for"] = metrics.fraction_asked_for(asked, labels)
-    if hasattr(model, "importance_bound"):
-        report["likelihood"] = likelihood(model, load(data, "test"), drawing)
-    return report
-
-
-def compare(judge: DigitClassifier, references: np.ndarray, images: np.ndarray) -> dict[str, float]:
-    """The measures of some images against the features of real ones."""
-    features, probabilities = judge.features_and_probabilities(images)
-    return {
-        "frechet": metrics.frechet_distance(references, features),
-        **metrics.manifold_scores(references, features)._asdict(),
-        "classes": metrics.class_coverage(probabilities),
-        "entropy": metrics.class_entropy(probabilities),
-    }
-
-
-def without_networks(real: ImageSet, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """n images of each of two models that need no network: what a generative network has to beat."""
-    x = real.images.reshape(len(real), -1) / 255
-    flat = PCAGaussian(100).fit(x)
-    mixture = GaussianMixture(10).fit(flat.encode(x), rng, iterations=15)
-    samples = {"mixture of 10 Gaussians": flat.decode(mixture.sample(n, rng)[0]), "one Gaussian": flat.sample(n, rng)}
-    return {row: np.clip(s, 0, 1).reshape(n, 1, *real.images.shape[-2:]) for row, s in samples.items()}
-
-
-def likelihood(model: Any, test: ImageSet, rng: np.random.Generator, k: int = 100) -> dict[str, Any]:
-    """−ELBO and the importance-weighted bound of k draws on −log p, nats per test image, with standard errors."""
-    arrays = model.prepare(test)
-    negative_elbo, bound = [], []
-    for i in range(0, len(arrays[0]), 500):
-        x, *labels = (backend.asarray(a[i : i + 500]) for a in arrays)
-        with no_grad():
-            nll, kl = model(x, model.noise(len(x), rng), *labels)
-        negative_elbo.append((nll + kl).numpy())
-        bound.append(-backend.to_host(model.importance_bound(x, rng, k, *labels)))
-    rows = {"negative_elbo": negative_elbo, f"iwae_{k}": bound}
-    return {row: metrics.estimate(np.concatenate(values))._asdict() for row, values in rows.items()}
-
-
-def table(name: str, report: dict[str, Any]) -> str:
-    """The report as lines of text."""
-    width = max(len(row) for row in (*report["samples"], name))
-    lines = [" " * width + "".join(f"{column:>11}" for column in COLUMNS)]
-    for row, values in report["samples"].items():
-        title = name if row == "model" else row
-        lines.append(f"{title:{width}}" + "".join(f"{values[column]:11.4g}" for column in COLUMNS))
-    floor = report["floor"]
-    lines.append(f"Fréchet distance between halves of real images: {floor['mean']:.3g} ± {floor['standard_error']:.2g}")
-    if "asked_for" in report:
-        lines.append(f"samples that show the digit asked for: {100 * report['asked_for']:.1f} %")
-    for row, value in report.get("likelihood", {}).items():
-        lines.append(
-            f"{row.replace('_', ' ')}: {value['mean']:.2f} ± {value['standard_error']:.2f} nats per test image"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

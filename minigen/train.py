@@ -32,6 +32,12 @@ examples:
 
 {EXIT_CODES}"""
 
+NEXT = {
+    "image": "-n 64 --seed 1 --out grid.png",
+    "text": "--length 500 --temperature 0.8",
+    "pairs": "--prompt TEXT",
+}  # what to try after a training, by modality
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
@@ -45,7 +51,8 @@ def parser() -> Parser:
     p.add_argument("--list", action="store_true", help="list the models, and leave")
 
     g = p.add_argument_group("what is trained (default: as the model's preset says)")
-    g.add_argument("--data", metavar="NAME|DIR", help=f"{', '.join(datasets.available())}, or a folder of such files")
+    known = "; ".join(f"{kind}: {', '.join(datasets.available_sets(kind))}" for kind in datasets.KINDS)
+    g.add_argument("--data", "--text", metavar="NAME|PATH", help=f"{known}; or your own files")
     g.add_argument("--steps", type=whole(1), metavar="N", help="how many steps in all")
     g.add_argument("--batch-size", type=whole(1), metavar="N", help="items in each step")
     g.add_argument("--lr", type=float, metavar="X", help="learning rate")
@@ -112,7 +119,8 @@ def planned(arguments: argparse.Namespace) -> Plan:
     settings, overrides = settle(values, names)
     config = models.config(arguments.model, overrides)
     path = os.path.expanduser(config.data)
-    if config.data not in datasets.available() and os.path.exists(path):  # to be found again from anywhere
+    known = datasets.available_sets(config.reads)
+    if config.data not in known and os.path.exists(path):  # to be found again from anywhere
         config = dataclasses.replace(config, data=os.path.abspath(path))
     runs.choose(arguments.out, arguments.model)
     return Plan(arguments.model, config, settings.spaced(config.steps))
@@ -139,7 +147,8 @@ def resumed(arguments: argparse.Namespace) -> Plan:
 
 def _train(plan: Plan, arguments: argparse.Namespace) -> int:
     settings = dataclasses.replace(plan.settings, backend=backend.current())
-    dataset = datasets.load(plan.config.data)
+    dataset = datasets.load_set(plan.config.reads, plan.config.data)
+    plan = dataclasses.replace(plan, config=models.learn(plan.model, plan.config))
     model = models.build(plan.model, dataclasses.asdict(plan.config), rng=generators(settings.seed)["weights"])
     trainer = Trainer(
         model, model.prepare(dataset), batch_size=plan.config.batch_size, seed=settings.seed,
@@ -181,10 +190,16 @@ def callbacks(folder: Path, model: Any, settings: Settings) -> list[Callback]:
     from .training.metrics import MetricsLog
     from .training.pictures import Curves, ImageSamples
     from .training.progress import progress
+    from .training.texts import PairSamples, TextSamples
 
     found: list[Callback] = [MetricsLog(folder / "metrics.jsonl"), Curves(folder), progress()]
     if model.modality == "image":
         found.append(ImageSamples(folder, settings.sample_every, settings.seed))
+    elif model.modality == "text":
+        found.append(TextSamples(folder, settings.sample_every, settings.seed))
+    elif model.modality == "pairs":
+        held_out = datasets.load_set("pairs", model.config.data, "test").pairs[:10]
+        found.append(PairSamples(folder, settings.sample_every, settings.seed, held_out))
     return found
 
 
@@ -192,7 +207,7 @@ def _dry_run(plan: Plan, trainer: Trainer, config: dict[str, Any], arguments: ar
     """Three steps with everything that belongs to them, in a folder that is deleted afterwards."""
     _introduce(config, trainer, plan.folder or runs.choose(arguments.out, plan.model))
     for name, value in (config["config"] | config["training"]).items():
-        print(f"  {name} = {value}")
+        print(f"  {name} = {'…' if isinstance(value, dict) else value}")
     sys.stdout.flush()
     with tempfile.TemporaryDirectory(prefix="minigen-") as name:
         folder = Path(name)
@@ -234,7 +249,7 @@ def _conclude(plan: Plan, trainer: Trainer, signal: int | None, begun_at: int) -
     print(f"{'done' if finished else 'time is over'}: {steps}. The run is in")
     print(f"  {folder}")
     print("which holds config.json, metrics.jsonl, curves.png, samples and a checkpoint. Draw from it with:")
-    print(f"  python -m minigen.sample {folder} -n 64 --seed 1 --out grid.png")
+    print(f"  python -m minigen.sample {folder} {NEXT[trainer.model.modality]}")
 
 
 if __name__ == "__main__":

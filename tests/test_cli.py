@@ -343,8 +343,15 @@ def test_resume_of_another_model_or_to_an_earlier_step(here, capsys):
         (["run", "--seed", "x"], ["--seed"]),
         (["run", "--out", "grid.txt"], ["grid.txt", ".png"]),
         (["run", "--out", "no/grid.png"], ["no/grid.png", "cannot be written"]),
-        (["run", "--label", "3"], ["--label", "no such option"]),
-        (["run", "more"], ["'more' is one argument too many"]),
+        (["run", "--label", "3"], ["--label", "'gan' was not told labels", "cvae"]),
+        (["run", "--labels", "0-x"], ["--labels", "0-9 or 1,3,5", "'0-x'"]),
+        (["run", "--label", "3", "--interpolate"], ["not allowed with"]),
+        (["run", "--reconstruct"], ["--reconstruct", "'gan' cannot reconstruct"]),
+        (["run", "--grid", "latent"], ["2 dimensions", "latent = 2"]),
+        (["run", "--temperature", "1"], ["--temperature", "'gan' is no model for this option"]),
+        (["run", "--temperature", "warm"], ["--temperature", "a number from 0 on", "'warm'"]),
+        (["run", "--lable", "3"], ["unrecognized arguments: --lable"]),
+        (["run", "more"], ["unrecognized arguments: more"]),
         (["nowhere"], ["nowhere"]),
         (["tiny.toml"], ["tiny.toml"]),
     ],
@@ -365,23 +372,6 @@ def test_samples_depend_on_the_seed_alone(here, capsys):
     assert a == b != c
     assert sample.main(["run", "-n", "5"]) == 0
     assert (here / "run/samples-n5-seed0.png").is_file()
-
-
-def test_options_of_a_model():
-    class Model:
-        def sample(self, n, rng, *, noise=None, label: "int | None" = None, heat: "float" = 1.0, prompt: "str" = ""):
-            pass
-
-    words = ["--label", "3", "--heat=0.5", "--prompt", "a b"]
-    assert sample.options("m", Model(), words) == {"label": 3, "heat": 0.5, "prompt": "a b"}
-    for words, message in (
-        (["--lable", "3"], "did you mean label"),
-        (["--label", "x"], "expected a number .int., came 'x'"),
-        (["--label"], "expected a value"),
-        (["--noise", "1"], "noise"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            sample.options("m", Model(), words)
 
 
 # -- how it ends -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 
 from minigen import evaluate, train
 from minigen.datasets import load
+from minigen.evaluation import image
 from minigen.models.classifier import load_classifier
 from minigen.models.vae import ConditionalVAE, VAEConfig
 
@@ -37,7 +38,7 @@ def digits():
 
 
 def test_a_model_that_draws_real_digits_scores_as_they_do(digits):
-    report = evaluate.evaluate(Known(*digits), "digits", N, 0)
+    report = image.evaluate(Known(*digits), "digits", 0, n=N)
     real, model = report["samples"]["real"], report["samples"]["model"]
     assert model["frechet"] == pytest.approx(real["frechet"], rel=0.35)
     assert min(model["precision"], model["recall"], model["coverage"]) > 0.85 and model["classes"] == 10
@@ -47,7 +48,7 @@ def test_a_model_that_draws_real_digits_scores_as_they_do(digits):
 
 def test_a_model_of_ones_is_found_out(digits):
     images, labels = digits
-    ones = evaluate.evaluate(Known(images[labels == 1]), "digits", N, 0)["samples"]
+    ones = image.evaluate(Known(images[labels == 1]), "digits", 0, n=N)["samples"]
     assert ones["model"]["classes"] <= 2 and ones["model"]["entropy"] < 0.2 and ones["model"]["recall"] < 0.3
     assert ones["model"]["frechet"] > 20 * ones["real"]["frechet"]
 
@@ -55,17 +56,17 @@ def test_a_model_of_ones_is_found_out(digits):
 def test_models_without_a_network_lie_between_noise_and_digits():
     rng, judge, real = np.random.default_rng(0), load_classifier(), load("digits").subset(range(1500))
     references = judge.features(real.images[:N])
-    rows = evaluate.without_networks(real, N, rng)
+    rows = image.without_networks(real, N, rng)
     assert all(images.shape == (N, 1, 28, 28) for images in rows.values())
     rows |= {"real": real.images[N : 2 * N], "noise": rng.integers(0, 256, (N, 1, 28, 28)).astype(np.uint8)}
-    distance = {row: evaluate.compare(judge, references, images)["frechet"] for row, images in rows.items()}
+    distance = {row: image.compare(judge, references, images)["frechet"] for row, images in rows.items()}
     assert sorted(distance, key=distance.get) == ["real", "mixture of 10 Gaussians", "one Gaussian", "noise"]
 
 
 def test_likelihood_is_that_of_the_model():
     model = ConditionalVAE(VAEConfig(hidden=(16,), latent=3), rng=np.random.default_rng(0))
     test = load("digits", "test").subset(range(60))
-    report = evaluate.likelihood(model, test, np.random.default_rng(1), k=5)
+    report = image.likelihood(model, test, np.random.default_rng(1), k=5)
     x, labels = model.prepare(test)
     nll, kl = model(x, model.noise(60, np.random.default_rng(1)), labels)
     assert report["negative_elbo"]["mean"] == pytest.approx((nll + kl).numpy().mean(), rel=1e-6)

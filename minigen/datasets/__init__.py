@@ -13,7 +13,16 @@ from .images import ImageSet
 from .pairs import Pair, load_pairs, split_pairs
 from .pixels import from_signed, from_unit, to_signed, to_unit
 from .remote import download
-from .sets import PairSet, TextSet, available_pairs, available_sets, load_pair_set, load_set, load_text_set
+from .sets import (
+    KINDS,
+    PairSet,
+    TextSet,
+    available_pairs,
+    available_sets,
+    load_pair_set,
+    load_set,
+    load_text_set,
+)
 from .synthetic import mixture_1d, ring_of_gaussians, two_moons
 from .text import (
     Poem,
@@ -27,6 +36,7 @@ from .text import (
 from .tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer, load_tokenizer, tokenizer_from_dict
 
 __all__ = [
+    "KINDS",
     "BPETokenizer",
     "Batches",
     "ByteTokenizer",

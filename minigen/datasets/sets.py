@@ -1,6 +1,6 @@
 """Data of every kind by name or path, for training or held out: images, a text, pairs of texts.
 
-A kind is what a model reads; :func:`load_set` is how the commands get it.
+A kind, one of KINDS, is what a model reads; :func:`load_set` is how the commands get it.
 """
 
 import difflib
@@ -90,8 +90,11 @@ _KINDS: dict[str, tuple[Callable[[], dict[str, str]], Callable]] = {
 }
 
 
+KINDS = tuple(_KINDS)
+
+
 def available_sets(kind: str) -> dict[str, str]:
-    """The names of the sets of a kind ("images", "text", "pairs"), and what each stands for."""
+    """The names of the sets of a kind, and what each stands for."""
     return _KINDS[kind][0]()
 
 

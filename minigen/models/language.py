@@ -20,7 +20,14 @@ import numpy as np
 from .. import backend, nn, ops
 from ..backend import Array
 from ..datasets import (
-    BPETokenizer, ByteTokenizer, CharTokenizer, TextSet, Tokenizer, load_text, strided_windows, tokenizer_from_dict,
+    BPETokenizer,
+    ByteTokenizer,
+    CharTokenizer,
+    TextSet,
+    Tokenizer,
+    load_text,
+    strided_windows,
+    tokenizer_from_dict,
 )  # fmt: skip
 from ..datasets.text import DEFAULT
 from ..errors import ConfigError, DataError

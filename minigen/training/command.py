@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
@@ -81,6 +82,22 @@ def whole(least: int) -> Callable[[str], int]:
             value = None
         if value is None or value < least:
             raise argparse.ArgumentTypeError(f"expected a whole number from {least} on, came {text!r}")
+        return value
+
+    return parse
+
+
+def number(least: float, most: float = math.inf) -> Callable[[str], float]:
+    """An argument that is a number, in a range."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most or math.isinf(value):
+            to = f"to {most:g}" if most < math.inf else "on"
+            raise argparse.ArgumentTypeError(f"expected a number from {least:g} {to}, came {text!r}")
         return value
 
     return parse
