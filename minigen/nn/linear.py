@@ -61,8 +61,7 @@ class Linear(Module):
             raise ShapeError(
                 f"{self!r}{_at(self)}: expected an input of shape (…, {self.in_features}), got {tuple(x.shape)}."
             )
-        y = ops.matmul(x, ops.transpose(self.weight))
-        return y if self.bias is None else y + self.bias
+        return ops.linear(x, self.weight, self.bias)
 
     def settings(self) -> str:
         return f"{self.in_features}, {self.out_features}" + ("" if self.bias is not None else ", bias=False")

@@ -53,6 +53,30 @@ def matmul(x, w):
         ) from error
 
 
+def _gradient_of_weight(g, x):
+    """gᵀ x, one product over all rows"""
+    rows = math.prod(x.shape[:-1])
+    return matmul(reshape(g, (rows, g.shape[-1])).swapaxes(0, 1), reshape(x, (rows, x.shape[-1])))
+
+
+@primitive(lambda g, weight: matmul(g, weight), _gradient_of_weight, lambda g: g)
+def linear(x, weight, bias=None):
+    """y = x Wᵀ + b        ∂L/∂x = g W, ∂L/∂W = gᵀ x, ∂L/∂b = Σ g over the rows        (…, k), (m, k), (m) -> (…, m)
+
+    One operation rather than three, so that ∂L/∂W comes in the memory order of W.
+    """
+    if x.ndim < 1 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(f"linear: expected x (…, k) and weight (m, k) with one k, got {x.shape} and {weight.shape}.")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(
+            f"linear: expected a bias of shape {weight.shape[:1]}, one number per row of the weight, got {bias.shape}."
+        )
+    y = xp.matmul(xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])), weight.T)
+    if bias is not None:
+        y += bias
+    return xp.reshape(y, (*x.shape[:-1], weight.shape[0]))
+
+
 # -- einsum -----------------------------------------------------------------------------------------------------------
 
 

@@ -28,6 +28,21 @@ def matmul_samples(rng):
     return [*found, Sample((cube, rng.standard_normal((2, 3)).T)), Sample((cube, rng.standard_normal((2, 5, 3)).mT))]
 
 
+def linear_samples(rng):
+    def sample(x, m=3, bias=True, weight=None):
+        weight = rng.standard_normal((m, x.shape[-1])) if weight is None else weight
+        return Sample((x, weight, rng.standard_normal(len(weight))) if bias else (x, weight))
+
+    found = [sample(x, weight=w) for x in layouts(rng.standard_normal((2, 3))) for w in layouts(GRID + x[0])]
+    shapes = [(3,), (2, 4, 3), (2, 1, 2, 3), (1, 1), (0, 3), (2, 0, 3), (2, 0)]
+    found += [sample(rng.standard_normal(shape), bias=bias) for shape in shapes for bias in (True, False)]
+    return [*found, sample(rng.standard_normal((3, 2, 4)).transpose(1, 2, 0)), sample(rng.standard_normal((2, 3)), 0)]
+
+
+def linear_reference(x, weight, bias=0.0):
+    return np.einsum("...k,mk->...m", x, weight) + bias
+
+
 EINSUMS = [
     ("ij,jk->ik", (2, 3), (3, 4)), ("ij,jk", (2, 3), (3, 4)), ("ji", (2, 3)), ("ij->ji", (2, 3)), ("ij->", (2, 3)),
     ("ij->j", (2, 3)), ("i,i", (3,), (3,)), ("i,j->ij", (2,), (3,)), ("bij,bjk->bik", (2, 2, 3), (2, 3, 2)),
@@ -67,6 +82,14 @@ SPECS = [
              Bad((np.ones((2, 2, 3)), np.ones((3, 3, 2))), {}, ShapeError, r"leading axes that broadcast"),
              Bad((GRID, np.ones(2)), {}, ShapeError, r"\(2, 3\) by \(2,\)"),
              Bad((GRID, np.ones(())), {}, ShapeError, r"\(2, 3\) by \(\)")],
+    ),
+    OpSpec(
+        "linear", ops.linear, linear_reference, linear_samples, differentiable=(0, 1, 2), complex_step=True,
+        torch=lambda x, w, b=None: torch().nn.functional.linear(x, w, b),
+        bad=[Bad((GRID, np.ones((3, 2))), {}, ShapeError, r"\(m, k\) with one k, got \(2, 3\) and \(3, 2\)"),
+             Bad((GRID, np.ones(3)), {}, ShapeError, r"got \(2, 3\) and \(3,\)"),
+             Bad((np.ones(()), GRID), {}, ShapeError, r"got \(\) and \(2, 3\)"),
+             Bad((GRID, GRID, np.ones(3)), {}, ShapeError, r"a bias of shape \(2,\).*got \(3,\)")],
     ),
     OpSpec(
         "einsum", ops.einsum, einsum_reference, einsum_samples, differentiable=(1, 2, 3), complex_step=True,
