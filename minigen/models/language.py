@@ -120,7 +120,7 @@ class LanguageModel(nn.Module):
     def objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
         """The mean of −ln p over the symbols of the windows (N, block + 1), in nats."""
         ids = batch[0].astype("int64")
-        return ops.mean(ops.softmax_cross_entropy(self(ids[:, :-1]), ids[:, 1:])), {}
+        return ops.softmax_cross_entropy(self(ids[:, :-1]), ids[:, 1:]), {}
 
     # -- measuring ------------------------------------------------------------------------------------------------
     def nll(self, ids: np.ndarray) -> np.ndarray:
@@ -133,7 +133,7 @@ class LanguageModel(nn.Module):
         with no_grad():
             for i in range(0, len(x), 64):
                 logits = self(backend.asarray(x[i : i + 64]))
-                nll = ops.softmax_cross_entropy(logits, backend.asarray(y[i : i + 64])).numpy()
+                nll = ops.softmax_cross_entropy(logits, backend.asarray(y[i : i + 64]), "none").numpy()
                 found.append(nll[counted[i : i + 64]])
         return np.concatenate(found)
 
