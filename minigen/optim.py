@@ -261,6 +261,8 @@ class Player:
     the loss with respect to `parameters` alone, and step its optimizer.
 
     objective: from a batch and a random generator to a scalar Tensor and {name: value} to be logged.
+    schedule: the learning rate as a function of the step, counted from 0; None leaves the optimizer's own.
+    clip: the largest norm that the gradients may have together, see :func:`clip_grad_norm`.
     """
 
     name: str
@@ -268,6 +270,8 @@ class Player:
     objective: Callable[[Any, Any], tuple[Tensor, dict[str, Any]]]
     optimizer: Optimizer
     repeats: int = 1
+    schedule: Callable[[int], float] | None = None
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
