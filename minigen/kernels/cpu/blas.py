@@ -54,6 +54,14 @@ def gemm(transposed, m, n, k, a, lda, b, ldb, beta, c, ldc, one):
           numbers + beta * one.itemsize, c, ldc)  # fmt: skip
 
 
+@njit(nogil=True, cache=True)
+def gemm_bt(m, n, k, a, lda, b, ldb, beta, c, ldc, one):
+    """C = A Bᵀ + beta C for row-major matrices A (m, k), B (n, k), C (m, n); the rest as for `gemm`."""
+    kind = 115 if one.itemsize == 4 else 100
+    numbers = np.int64(one.ctypes.data)
+    _gemm(kind, 116, 110, n, m, k, numbers + one.itemsize, b, ldb, a, lda, numbers + beta * one.itemsize, c, ldc)
+
+
 class _OneBlasThread:
     """``with`` it, SciPy's OpenBLAS starts no threads. Other libraries notice by themselves that they are in one."""
 
