@@ -2,14 +2,17 @@
 
 from . import init
 from .activation import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from .attention import LearnedPositions, MultiHeadAttention, SinusoidalPositions
 from .container import Flatten, Reshape, Sequential
 from .convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .linear import Embedding, Linear
 from .module import Module
 from .normalization import BatchNorm1d, BatchNorm2d, Dropout, LayerNorm
+from .transformer import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
     "ELU", "GELU", "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Dropout",
-    "Embedding", "Flatten", "LayerNorm", "LeakyReLU", "Linear", "Module", "ReLU", "Reshape", "Sequential", "SiLU",
-    "Sigmoid", "Softplus", "Tanh", "init",
+    "Embedding", "Flatten", "LayerNorm", "LeakyReLU", "LearnedPositions", "Linear", "Module", "MultiHeadAttention",
+    "ReLU", "Reshape", "Sequential", "SiLU", "Sigmoid", "SinusoidalPositions", "Softplus", "Tanh",
+    "TransformerDecoderLayer", "TransformerEncoderLayer", "init",
 ]  # fmt: skip
