@@ -1,4 +1,4 @@
-"""Data of every kind by name or path, for training or held out: images, a text, pairs of texts.
+"""Data of every kind by name or path, for training or held out: images, a text, pairs of texts, points of the plane.
 
 A kind, one of KINDS, is what a model reads; :func:`load_set` is how the commands get it.
 """
@@ -16,8 +16,10 @@ from . import catalog, dates, pairs, text
 from .folder import Split, check_split
 from .images import ImageSet
 from .pairs import Pair
+from .synthetic import ring_of_gaussians
 
-TRAINING, HELD_OUT = 20_000, 2_000  # how many pairs are made of a generated set
+TRAINING, HELD_OUT = 20_000, 2_000  # how many items are made of a generated set
+RING_STD = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,18 @@ class PairSet:
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+
+@dataclass(frozen=True, eq=False)
+class PointSet:
+    """Points of the plane, float32 (N, 2), σ of the Gaussians that they were drawn from, and where they come from."""
+
+    points: np.ndarray
+    std: float
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.points)
 
 
 def load_text_set(name_or_path: str = text.DEFAULT, split: Split = "train") -> TextSet:
@@ -83,10 +97,27 @@ def load_pair_set(name_or_path: str = "dates", split: Split = "train") -> PairSe
     return PairSet(tuple(parts[held_out]), Path(name).stem)
 
 
+def available_points() -> dict[str, str]:
+    """What each name that ``load_point_set`` knows stands for, in one line."""
+    return {"ring": "eight Gaussians on a circle in the plane"}
+
+
+def load_point_set(name: str = "ring", split: Split = "train") -> PointSet:
+    """Points of the plane by a name in ``available_points()``. Raises DataError for another."""
+    check_split(split)
+    if name not in available_points():
+        known = ", ".join(available_points())
+        raise DataError(f"{name}: expected a set of points by name, {known}; check the spelling.")
+    n, seed = (HELD_OUT, 1) if split == "test" else (TRAINING, 0)
+    points, _ = ring_of_gaussians(n, np.random.default_rng(seed), std=RING_STD)
+    return PointSet(points, RING_STD, name)
+
+
 _KINDS: dict[str, tuple[Callable[[], dict[str, str]], Callable]] = {
     "images": (catalog.available, catalog.load),
     "text": (text.available_texts, load_text_set),
     "pairs": (available_pairs, load_pair_set),
+    "points": (available_points, load_point_set),
 }
 
 
@@ -98,6 +129,6 @@ def available_sets(kind: str) -> dict[str, str]:
     return _KINDS[kind][0]()
 
 
-def load_set(kind: str, name_or_path: str, split: Split = "train") -> ImageSet | TextSet | PairSet:
+def load_set(kind: str, name_or_path: str, split: Split = "train") -> ImageSet | TextSet | PairSet | PointSet:
     """The set of a kind: by a name in ``available_sets(kind)``, or a path. Errors as the kind's own loader."""
     return _KINDS[kind][1](name_or_path, split)

@@ -18,12 +18,12 @@ from typing import Any
 
 from ..backend import xp
 from ..errors import ConfigError
-from ..ops import mean, softplus
+from ..ops import mean, relu, softplus
 from ..tensor import Tensor
 
-__all__ = ["GENERATOR_LOSSES", "discriminator_loss", "generator_loss", "optimal_discriminator", "value"]
+__all__ = ["LOSSES", "discriminator_loss", "generator_loss", "optimal_discriminator", "value"]
 
-GENERATOR_LOSSES = ("nonsaturating", "saturating")
+LOSSES = ("nonsaturating", "saturating", "hinge", "least-squares")
 
 
 def value(real: Any, fake: Any) -> Tensor:
@@ -37,14 +37,25 @@ def value(real: Any, fake: Any) -> Tensor:
     return -(mean(softplus(-real)) + mean(softplus(fake)))
 
 
-def discriminator_loss(real: Any, fake: Any) -> Tensor:
-    """L_D = −E_x log D(x) − E_z log(1 − D(G(z))) = E softplus(−l_real) + E softplus(l_fake)        (…), (…) -> ()
+def discriminator_loss(real: Any, fake: Any, kind: str = "nonsaturating") -> Tensor:
+    """The discriminator's loss on the logits of data and of samples        (…), (…) -> ()
 
-    −V: the cross-entropy of "real or fake?". Goodfellow et al. 2014, algorithm 1; [C2], [E1].
+    nonsaturating   L_D = −E_x log D(x) − E_z log(1 − D(G(z))) = E softplus(−l_real) + E softplus(l_fake)
+    saturating      the same
+    hinge           L_D = E max(0, 1 − l_real) + E max(0, 1 + l_fake)        Lim & Ye 2017; [C8]
+    least-squares   L_D = ½ E (l_real − 1)² + ½ E l_fake²                    Mao et al. 2017; [C8]
+
+    The first is −V, the cross-entropy of "real or fake?": Goodfellow et al. 2014, algorithm 1; [C2], [E1]. The hinge
+    asks for no more than a margin of 1, least squares for the very scores 1 and 0.
 
     [A5] writes L_D = −E_x[log D(x)] − E_z[log D(G(z))]: without the 1 −, D is rewarded for calling fakes real, and
-    D = 1 everywhere is its best answer.
+    D = 1 everywhere is its best answer. Raises ConfigError for another kind.
     """
+    _check("discriminator_loss", kind)
+    if kind == "hinge":
+        return mean(relu(1 - real)) + mean(relu(1 + fake))
+    if kind == "least-squares":
+        return 0.5 * mean((real - 1) ** 2) + 0.5 * mean(fake * fake)
     return mean(softplus(-real)) + mean(softplus(fake))
 
 
@@ -53,20 +64,28 @@ def generator_loss(fake: Any, kind: str = "nonsaturating") -> Tensor:
 
     nonsaturating   L_G = −E_z log D(G(z))      =  E softplus(−l)        [C2], [E1]
     saturating      L_G = +E_z log(1 − D(G(z))) = −E softplus(l)         the part of V that depends on G
+    hinge           L_G = −E l                                           Lim & Ye 2017; [C8]
+    least-squares   L_G = ½ E (l − 1)²                                   Mao et al. 2017; [C8]
 
-    Both fall as D(G(z)) rises. With ∂L_G/∂l = −(1 − D) and −D: the saturating loss of the min-max game has no slope
-    where D is sure (D → 0), which is where G has everything to learn; the non-saturating one is steepest there.
+    The first two fall as D(G(z)) rises. With ∂L_G/∂l = −(1 − D) and −D: the saturating loss of the min-max game has no
+    slope where D is sure (D → 0), which is where G has everything to learn; the non-saturating one is steepest there.
     Goodfellow et al. 2014, §3.
 
     [A4] writes L_G = −E_z[log(1 − D(G(z)))]: the saturating loss with the wrong sign, whose minimum is D(G(z)) = 0.
     [C3] writes L = L_G + λ L_D for everything at once: over G, its term λ L_D also asks for D(G(z)) → 0; see
     :func:`minigen.losses.documents.c3_joint_loss_as_written`. Raises ConfigError for another kind.
     """
+    _check("generator_loss", kind)
     if kind == "nonsaturating":
         return mean(softplus(-fake))
     if kind == "saturating":
         return -mean(softplus(fake))
-    raise ConfigError(f"generator_loss: kind must be one of {', '.join(GENERATOR_LOSSES)}, got {kind!r}.")
+    return -mean(fake) if kind == "hinge" else 0.5 * mean((fake - 1) ** 2)
+
+
+def _check(function: str, kind: str) -> None:
+    if kind not in LOSSES:
+        raise ConfigError(f"{function}: kind must be one of {', '.join(LOSSES)}, got {kind!r}.")
 
 
 def optimal_discriminator(p_data: Any, p_g: Any) -> Any:

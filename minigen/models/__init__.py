@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
-from . import gan, vae, wgan
+from . import cgan, gan, ring, vae, wgan
 from .config import Config, Preset, no_such, override
 
 __all__ = ["PRESETS", "Config", "Preset", "build", "config", "describe", "learn", "names"]
 
-PRESETS: dict[str, Preset] = {**gan.PRESETS, **wgan.PRESETS, **vae.PRESETS}
+PRESETS: dict[str, Preset] = {**gan.PRESETS, **cgan.PRESETS, **wgan.PRESETS, **ring.PRESETS, **vae.PRESETS}
 
 
 def names() -> list[str]:

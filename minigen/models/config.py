@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from ..errors import ConfigError
+from ..optim import cosine
 
-__all__ = ["Config", "Preset", "choice", "fraction", "no_such", "override"]
+__all__ = ["Config", "Preset", "Scheduled", "choice", "fraction", "no_such", "override"]
 
 
 def choice(default: str, options: tuple[str, ...]) -> Any:
@@ -48,6 +49,22 @@ class Config:
         for setting in dataclasses.fields(self):
             value = getattr(self, setting.name)
             object.__setattr__(self, setting.name, _checked(setting, kinds[setting.name], value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduled(Config):
+    """Settings of a model whose learning rate may change, beside those of :class:`Config`.
+
+    schedule     constant, or cosine: from lr at the first step to 0 at the last, along half a wave
+    """
+
+    schedule: str = choice("constant", ("constant", "cosine"))
+
+    def rates(self) -> Callable[[int], float] | None:
+        """The learning rate of each step, for a :class:`minigen.optim.Player`; None where it is constant."""
+        if self.schedule == "constant":
+            return None
+        return lambda step: cosine(step, self.steps, 0, self.lr)
 
 
 @dataclass(frozen=True)

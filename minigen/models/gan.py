@@ -19,11 +19,11 @@ from .. import backend, nn
 from ..backend import Array, xp
 from ..datasets import ImageSet, to_signed, to_unit
 from ..errors import DataError, ShapeError
-from ..losses.gan import GENERATOR_LOSSES, discriminator_loss, generator_loss
-from ..ops import mean, sigmoid
+from ..losses.gan import LOSSES, discriminator_loss, generator_loss
+from ..ops import mean, sigmoid, sum, var
 from ..optim import Adam, Player
 from ..tensor import Tensor, no_grad
-from .config import Config, Preset, choice, fraction
+from .config import Preset, Scheduled, choice, fraction
 
 __all__ = ["B8GAN", "DCGAN", "GAN", "MLPGAN", "PRESETS", "GANConfig", "MLPGANConfig"]
 
@@ -32,16 +32,16 @@ PIXELS = 784
 
 
 @dataclass(frozen=True, kw_only=True)
-class GANConfig(Config):
-    """Settings of every GAN, beside those of :class:`Config`.
+class GANConfig(Scheduled):
+    """Settings of every GAN, beside those of :class:`Scheduled`.
 
-    loss     of the generator: nonsaturating or saturating
+    loss     of both players: nonsaturating, saturating, hinge or least-squares
     latent   length of the noise z
     beta1    Adam's β₁; ½ keeps two players that move against each other from overshooting (Radford et al. 2016)
     """
 
     lr: float = 2e-4
-    loss: str = choice("nonsaturating", GENERATOR_LOSSES)
+    loss: str = choice("nonsaturating", LOSSES)
     latent: int = 100
     beta1: float = fraction(0.5)
 
@@ -66,7 +66,8 @@ class GAN(nn.Module):
         self.players = []
         for name, objective in ("discriminator", self.discriminator_objective), ("generator", self.generator_objective):
             parameters = getattr(self, name).parameters()
-            self.players.append(Player(name, parameters, objective, Adam(parameters, config.lr, betas)))
+            optimizer = Adam(parameters, config.lr, betas)
+            self.players.append(Player(name, parameters, objective, optimizer, schedule=config.rates()))
 
     def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
         """(generator, discriminator) with weights drawn from `rng`."""
@@ -74,19 +75,23 @@ class GAN(nn.Module):
 
     # -- the game -------------------------------------------------------------------------------------------------
     def discriminator_objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
-        """L_D on a batch of images (N, 1, 28, 28) and as many samples, through which no gradient flows."""
-        x = batch[0]
+        """L_D on a batch of data and as many samples, through which no gradient flows.
+
+        A batch is (x,), or (x, labels) where both players are told the labels.
+        """
+        x, *labels = batch
         with no_grad():
-            fake = self.generator(self.noise(len(x), rng))
-        real_logits, fake_logits = self.discriminator(x), self.discriminator(fake)
+            fake = self.generator(self.noise(len(x), rng), *labels)
+        real_logits, fake_logits = self.discriminator(x, *labels), self.discriminator(fake, *labels)
         with no_grad():
             metrics = {"D(x)": mean(sigmoid(real_logits)), "D(G(z))": mean(sigmoid(fake_logits))}
-        return discriminator_loss(real_logits, fake_logits), metrics
+        return discriminator_loss(real_logits, fake_logits, self.config.loss), metrics
 
     def generator_objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
-        """L_G on as many samples as the batch has images; it does not look at them."""
-        fake_logits = self.discriminator(self.generator(self.noise(len(batch[0]), rng)))
-        return generator_loss(fake_logits, self.config.loss), {}
+        """L_G on as many samples as the batch has images, of the same labels; it is not shown the images."""
+        x, *labels = batch
+        fake = self.generator(self.noise(len(x), rng), *labels)
+        return generator_loss(self.discriminator(fake, *labels), self.config.loss), {"variety": variety(fake, x)}
 
     # -- data and samples -----------------------------------------------------------------------------------------
     def prepare(self, dataset: ImageSet) -> tuple[Array, ...]:
@@ -105,16 +110,23 @@ class GAN(nn.Module):
 
     def sample(self, n: int, rng: Any, *, noise: Any = None) -> Array:
         """n images with pixels in [0, 1], an array (n, 1, 28, 28); of `noise` (n, latent) where that is given."""
-        z = self.noise(n, rng) if noise is None else noise
+        return self.pixels(self.generate(self.noise(n, rng) if noise is None else noise, n))
+
+    def generate(self, z: Array, n: int, *labels: Array) -> Array:
+        """G(z) in evaluation mode, some z at a time: an array (n, …). Raises ShapeError for another z."""
         if z.shape != (n, self.config.latent):
             raise ShapeError(f"sample: expected noise of shape {(n, self.config.latent)}, got {tuple(z.shape)}.")
         training = self.training
         self.eval()
         try:
             with no_grad():
-                x = xp.concatenate([self.generator(z[i : i + 256]).data for i in range(0, n, 256)])
+                parts = (slice(i, i + 256) for i in range(0, n, 256))
+                return xp.concatenate([self.generator(z[part], *(l[part] for l in labels)).data for part in parts])
         finally:
             self.train(training)
+
+    def pixels(self, x: Array) -> Array:
+        """What G makes, as pixels in [0, 1]"""
         return xp.clip(x if self.unit else (x + 1) / 2, 0, 1)
 
     def forward(self, z: Any) -> Tensor:
@@ -126,6 +138,12 @@ class GAN(nn.Module):
         z = example or (xp.zeros((1, self.config.latent), "float32"),)
         x = xp.zeros((1, *IMAGE), "float32")
         return f"generator\n{self.generator.summary(*z)}\n\ndiscriminator\n{self.discriminator.summary(x)}"
+
+
+def variety(fake: Any, x: Any) -> Tensor:
+    """Σ Var G(z) / Σ Var x, each over a batch        (N, …), (M, …) -> ()        0 where G makes one thing of all z"""
+    with no_grad():
+        return sum(var(fake, axis=0)) / sum(var(x, axis=0))
 
 
 # -- networks of fully connected layers -------------------------------------------------------------------------------
@@ -158,20 +176,20 @@ class MLPGAN(GAN):
     def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
         c = self.config
         generator = nn.Sequential(
-            *_hidden(c.latent, c.generator, rng, c.batch_norm),
+            *hidden(c.latent, c.generator, rng, c.batch_norm),
             nn.Linear(c.generator[-1], PIXELS, rng=rng),
             nn.Tanh(),
             nn.Reshape(*IMAGE),
         )
         discriminator = nn.Sequential(
             nn.Flatten(),
-            *_hidden(PIXELS, c.discriminator, rng),
+            *hidden(PIXELS, c.discriminator, rng),
             nn.Linear(c.discriminator[-1], 1, rng=rng),
         )
         return generator, discriminator
 
 
-def _hidden(inputs: int, widths: tuple[int, ...], rng: Any, batch_norm: bool = False) -> list[nn.Module]:
+def hidden(inputs: int, widths: tuple[int, ...], rng: Any, batch_norm: bool = False) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for before, after in zip((inputs, *widths), widths, strict=False):
         norm = [nn.BatchNorm1d(after)] if batch_norm else []

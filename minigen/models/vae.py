@@ -22,18 +22,18 @@ from ..losses.likelihood import bernoulli_nll, gaussian_nll
 from ..losses.vae import importance_weighted_bound, kl_standard_normal, log_normal, negative_elbo, reparameterise
 from ..optim import Adam, Player
 from ..tensor import Tensor, no_grad, tensor
-from .config import Config, Preset, choice
+from .config import Preset, Scheduled, choice
+from .labelled import CLASSES, asked_for, labels_of
 
 __all__ = ["PRESETS", "VAE", "ConditionalVAE", "VAEConfig"]
 
 IMAGE = (1, 28, 28)
 PIXELS = 784
-CLASSES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class VAEConfig(Config):
-    """Settings of every VAE, beside those of :class:`Config`.
+class VAEConfig(Scheduled):
+    """Settings of every VAE, beside those of :class:`Scheduled`.
 
     network      mlp: 784 → hidden → latent and back; conv: two 3×3 convolutions of stride 2 and their transposes
     hidden       widths of the mlp, or channels of the two convolutions
@@ -74,7 +74,8 @@ class VAE(nn.Module):
         networks = _mlp if config.network == "mlp" else _convolutions
         self.encoder, self.head, self.decoder = networks(config, self.conditions, rng)
         parameters = self.parameters()
-        self.players = [Player("vae", parameters, self.objective, Adam(parameters, config.lr))]
+        optimizer = Adam(parameters, config.lr)
+        self.players = [Player("vae", parameters, self.objective, optimizer, schedule=config.rates())]
 
     # -- the two networks -----------------------------------------------------------------------------------------
     def encode(self, x: Any, labels: Any = None) -> tuple[Tensor, Tensor]:
@@ -187,16 +188,11 @@ class ConditionalVAE(VAE):
 
     def prepare(self, dataset: ImageSet) -> tuple[Array, ...]:
         """(images (N, 1, 28, 28), labels (N,))"""
-        if len(dataset.classes) != CLASSES:
-            raise DataError(f"{dataset.name}: expected {CLASSES} classes, came {len(dataset.classes)}.")
-        return (*super().prepare(dataset), dataset.labels)
+        return (*super().prepare(dataset), labels_of(dataset))
 
     def sample(self, n: int, rng: Any, *, noise: Any = None, labels: Any = None) -> Array:
         """n images of the given classes, labels (n,); 0, 1, … 9, 0, … without."""
-        labels = xp.arange(n) % CLASSES if labels is None else xp.asarray(labels)
-        if labels.shape != (n,):
-            raise ShapeError(f"sample: expected {n} labels, got shape {labels.shape}.")
-        return self.draw(self.noise(n, rng) if noise is None else noise, backend.asarray(labels))
+        return self.draw(self.noise(n, rng) if noise is None else noise, asked_for(n, labels))
 
 
 # -- networks ---------------------------------------------------------------------------------------------------------

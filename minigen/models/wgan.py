@@ -4,8 +4,8 @@
     once                update G      L_G = −E f(G(z))
 
 `penalty` keeps f Lipschitz by λ E (‖∇ f(x̂)‖ − 1)² (WGAN-GP, Gulrajani et al. 2017), `clip` by clipping its weights
-(Arjovsky et al. 2017). The networks are those of :class:`minigen.models.gan.DCGAN`, whose critic has no batch
-normalisation: the penalty is a condition on each example's gradient, and batch normalisation would make every score
+(Arjovsky et al. 2017). The networks are those of :class:`minigen.models.gan.DCGAN`. With the penalty the critic has no
+batch normalisation: the penalty is a condition on each example's gradient, and batch normalisation makes every score
 depend on the whole batch.
 """
 
@@ -14,12 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .. import nn
 from ..backend import Array
+from ..errors import ConfigError
 from ..losses.wasserstein import clip_weights, critic_loss, generator_loss, gradient_penalty
 from ..optim import Adam, Player, RMSprop
 from ..tensor import Tensor, no_grad
 from .config import Preset, choice, fraction
-from .gan import DCGAN, GANConfig
+from .gan import DCGAN, GANConfig, variety
 
 __all__ = ["PRESETS", "WGAN", "WGANConfig"]
 
@@ -32,6 +34,7 @@ class WGANConfig(GANConfig):
     critic_steps   updates of the critic for one of the generator
     weight         λ of the penalty
     limit          largest weight of a clipped critic
+    batch_norm     batch normalisation in the critic, which the penalty does not allow
     """
 
     beta1: float = fraction(0.0)
@@ -40,6 +43,7 @@ class WGANConfig(GANConfig):
     critic_steps: int = 5
     weight: float = 10.0
     limit: float = 0.01
+    batch_norm: bool = False
 
 
 class WGAN(DCGAN):
@@ -51,16 +55,33 @@ class WGAN(DCGAN):
         self.config = config
         self.generator, self.discriminator = self.networks(rng)
         if config.lipschitz == "penalty":
+            self._refuse_batch_norm()
             optimizer = lambda parameters: Adam(parameters, config.lr, (config.beta1, 0.9))
         else:
             optimizer = lambda parameters: RMSprop(parameters, config.lr)
         critic, generator = self.discriminator.parameters(), self.generator.parameters()
         self.players = [
-            Player("critic", critic, self.critic_objective, optimizer(critic), config.critic_steps),
-            Player("generator", generator, self.generator_objective, optimizer(generator)),
+            Player("critic", critic, self.critic_objective, optimizer(critic), config.critic_steps, config.rates()),
+            Player("generator", generator, self.generator_objective, optimizer(generator), schedule=config.rates()),
         ]
         if config.lipschitz == "clip":
             self.players[0].optimizer.after_step = lambda: clip_weights(critic, config.limit)
+
+    def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
+        generator, critic = super().networks(rng)
+        if self.config.batch_norm:
+            first, act, second, *rest = critic
+            critic = nn.Sequential(first, act, second, nn.BatchNorm2d(second.out_channels), *rest)
+        return generator, critic
+
+    def _refuse_batch_norm(self) -> None:
+        for name, module in self.discriminator.named_modules("discriminator"):
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                raise ConfigError(
+                    f"{type(self).__name__}: batch normalisation at {name!r} makes each of the critic's scores depend "
+                    "on the whole batch, but the penalty is a condition on the gradient of each example alone; leave "
+                    "it out, or take lipschitz = 'clip'."
+                )
 
     def critic_objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
         """L_f, with the penalty; `distance` is −L_f without it, an estimate of W up to f's Lipschitz constant."""
@@ -75,8 +96,9 @@ class WGAN(DCGAN):
         return loss, metrics
 
     def generator_objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
-        """L_G on as many samples as the batch has images; it does not look at them."""
-        return generator_loss(self.discriminator(self.generator(self.noise(len(batch[0]), rng)))), {}
+        """L_G on as many samples as the batch has images; it is not shown the images."""
+        fake = self.generator(self.noise(len(batch[0]), rng))
+        return generator_loss(self.discriminator(fake)), {"variety": variety(fake, batch[0])}
 
 
 PRESETS = {
