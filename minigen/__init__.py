@@ -10,6 +10,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from . import backend, errors, ops
 from .backend import use
 from .tensor import Tensor, grad, no_grad, tensor
+from .viz import trace
 
 __version__ = "0.1.0"
-__all__ = ["Tensor", "backend", "errors", "grad", "no_grad", "ops", "tensor", "use"]
+__all__ = ["Tensor", "backend", "errors", "grad", "no_grad", "ops", "tensor", "trace", "use"]

@@ -1,6 +1,8 @@
-"""Pictures: grids of images, animations, curves. Arrays in, files out."""
+"""Pictures: grids of images, points, animations, curves, and a computation step by step. Arrays in, files out."""
 
 from .curves import draw_curves
 from .grid import image_grid, save_gif, save_png
+from .points import scatter
+from .stepper import trace
 
-__all__ = ["draw_curves", "image_grid", "save_gif", "save_png"]
+__all__ = ["draw_curves", "image_grid", "save_gif", "save_png", "scatter", "trace"]
