@@ -6,12 +6,14 @@ operation takes Tensors, arrays and numbers; given no Tensor it is plain array c
 
 from ..tensor import Tensor
 from . import elementwise, indexing, linalg, shape
+from .attention import *  # noqa: F403
 from .convolution import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .indexing import *  # noqa: F403
 from .linalg import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .normalization import *  # noqa: F403
+from .recurrent import *  # noqa: F403
 from .reduction import *  # noqa: F403
 from .shape import *  # noqa: F403
 

@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from . import activation, convolution, loss, normalization, optimizer
+from . import activation, attention, convolution, loss, normalization, optimizer, recurrent
 
-FAMILIES: list[ModuleType] = [activation, convolution, loss, normalization, optimizer]
+FAMILIES: list[ModuleType] = [activation, attention, convolution, loss, normalization, optimizer, recurrent]

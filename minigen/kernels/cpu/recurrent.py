@@ -1,0 +1,177 @@
+"""Recurrent cells over a whole sequence: each thread takes some examples and computes all their steps.
+
+A step is a matrix product for the thread's examples, between buffers that stay in its cache, and one pass over their
+gates. Nothing is shared between threads, so that they never wait for each other inside a sequence.
+
+Only float32, which is what trains; float64, which is what gradients are checked in, takes the reference.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import config, njit
+
+from ..reference import recurrent as reference
+from .arithmetic import EXACT, F, exp
+from .blas import FACTORS, gemm, share
+
+__all__ = ["lstm", "lstm_gradients"]
+
+_PAD = 16  # rows of a buffer do not all start at the same place of the cache
+_ONE = FACTORS[np.dtype(F)]
+
+
+def _ours(*arrays):
+    """Are these arrays for the compiled loops?"""
+    return not config.DISABLE_JIT and all(a.dtype == np.float32 for a in arrays) and arrays[0].size > 0
+
+
+def _flags(mask, shape):
+    """The mask as uint8 (N, T), or (0, 0) for none."""
+    return np.zeros((0, 0), np.uint8) if mask is None else np.ascontiguousarray(mask).view(np.uint8)
+
+
+@njit(cache=True, inline="always")
+def _sigmoid(x):
+    """σ(x) = 1 / (1 + e^(−|x|)), or e^(−|x|) times that where x < 0"""
+    e = exp(-abs(x))
+    return (F(1) if x >= F(0) else e) / (F(1) + e)
+
+
+@njit(cache=True, inline="always")
+def _tanh(x):
+    """tanh x = sign(x) (1 − e) / (1 + e), e = e^(−2|x|); near 0, where 1 − e would lose digits, the Taylor series"""
+    e = exp(F(-2) * abs(x))
+    far = (F(1) - e) / (F(1) + e)
+    s = x * x
+    near = x + x * s * (F(-1 / 3) + s * (F(2 / 15) + s * (F(-17 / 315) + s * F(62 / 2835))))
+    return near if abs(x) < F(0.3) else (far if x >= F(0) else -far)
+
+
+@njit(nogil=True, cache=True)
+def _set(to, row):
+    for j in range(to.size):
+        to[j] = row[j]
+
+
+@njit(nogil=True, cache=True)
+def _add(to, row):
+    for j in range(to.size):
+        to[j] += row[j]
+
+
+@njit(nogil=True, cache=True)
+def _clear(to):
+    for j in range(to.size):
+        to[j] = F(0)
+
+
+@njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
+def _add_sigmoid(x, a):
+    for j in range(x.size):
+        x[j] = _sigmoid(x[j] + a[j])
+
+
+@njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
+def _add_tanh(x, a):
+    for j in range(x.size):
+        x[j] = _tanh(x[j] + a[j])
+
+
+@njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
+def _lstm_row(i, f, g, o, before, c, h):
+    for j in range(h.size):
+        new = f[j] * before[j] + i[j] * g[j]
+        c[j] = new
+        h[j] = o[j] * _tanh(new)
+
+
+@njit(nogil=True, cache=True)
+def _lstm(first, last, scratch, a, ut, h0, c0, mask, h, c, gates, one):
+    """h, c and gates of the examples first … last"""
+    size, wide, rows = h0.shape[1], 4 * h0.shape[1], last - first
+    p = scratch[: rows * (wide + _PAD)].reshape(rows, wide + _PAD)  # U h_{t−1}
+    state = scratch[p.size : p.size + rows * size].reshape(rows, size)
+    for k in range(rows):
+        _set(state[k], h0[first + k])
+    for t in range(h.shape[1]):
+        gemm(False, rows, wide, size, np.int64(state.ctypes.data), size, np.int64(ut.ctypes.data), wide, 0,
+             np.int64(p.ctypes.data), wide + _PAD, one)  # fmt: skip
+        for k in range(rows):
+            n = first + k
+            before, row = c0[n] if t == 0 else c[n, t - 1], p[k, :wide]
+            if mask.size and not mask[n, t]:
+                _clear(row)
+                _set(c[n, t], before)
+            else:
+                _add_sigmoid(row[: 2 * size], a[n, t, : 2 * size])
+                _add_tanh(row[2 * size : 3 * size], a[n, t, 2 * size : 3 * size])
+                _add_sigmoid(row[3 * size :], a[n, t, 3 * size :])
+                _lstm_row(row[:size], row[size : 2 * size], row[2 * size : 3 * size], row[3 * size :], before, c[n, t],
+                          state[k])  # fmt: skip
+            _set(gates[n, t], row)
+            _set(h[n, t], state[k])
+
+
+def lstm(a, u, h0, c0, mask):
+    if not _ours(a, u, h0, c0):
+        return reference.lstm(a, u, h0, c0, mask)
+    n, steps, wide = a.shape
+    size = wide // 4
+    a, h0, c0 = map(np.ascontiguousarray, (a, h0, c0))
+    h, c, gates = np.empty((n, steps, size), F), np.empty((n, steps, size), F), np.empty_like(a)
+    share(_lstm, n, n * (wide + _PAD + size), F, a, np.ascontiguousarray(u.T), h0, c0, _flags(mask, a.shape), h, c,
+          gates, _ONE)  # fmt: skip
+    return h, c, gates
+
+
+@njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
+def _lstm_row_gradients(gates, g, before, c, dh, dc, dz, size):
+    for j in range(size):
+        i, f, new, o = gates[j], gates[size + j], gates[2 * size + j], gates[3 * size + j]
+        delta, squashed = dh[j] + g[j], _tanh(c[j])
+        gamma = dc[j] + delta * o * (F(1) - squashed * squashed)
+        dz[j] = gamma * new * i * (F(1) - i)
+        dz[size + j] = gamma * before[j] * f * (F(1) - f)
+        dz[2 * size + j] = gamma * i * (F(1) - new * new)
+        dz[3 * size + j] = delta * squashed * o * (F(1) - o)
+        dc[j] = gamma * f
+
+
+@njit(nogil=True, cache=True)
+def _lstm_backward(first, last, scratch, g, u, c0, mask, c, gates, da, dh0, dc0, one):
+    """da, dh0 and dc0 of the examples first … last; dc0 holds ∂L/∂c_T at the start"""
+    size, wide, rows = c0.shape[1], 4 * c0.shape[1], last - first
+    dz = scratch[: rows * (wide + _PAD)].reshape(rows, wide + _PAD)
+    dh = dh0[first:last]
+    for t in range(c.shape[1] - 1, -1, -1):
+        for k in range(rows):
+            n = first + k
+            if mask.size and not mask[n, t]:
+                _clear(dz[k])
+            else:
+                before = c0[n] if t == 0 else c[n, t - 1]
+                _lstm_row_gradients(gates[n, t], g[n, t], before, c[n, t], dh[k], dc0[n], dz[k], size)
+            _set(da[n, t], dz[k])
+        if not mask.size:
+            gemm(False, rows, size, wide, np.int64(dz.ctypes.data), wide + _PAD, np.int64(u.ctypes.data), size, 0,
+                 np.int64(dh.ctypes.data), size, one)  # fmt: skip
+        else:
+            for k in range(rows):
+                n = first + k
+                if mask[n, t]:
+                    _clear(dh[k])
+                else:
+                    _add(dh[k], g[n, t])
+            gemm(False, rows, size, wide, np.int64(dz.ctypes.data), wide + _PAD, np.int64(u.ctypes.data), size, 1,
+                 np.int64(dh.ctypes.data), size, one)  # fmt: skip
+
+
+def lstm_gradients(g, g_c, u, h0, c0, mask, h, c, gates):
+    if not _ours(g, g_c, u, h0, c0):
+        return reference.lstm_gradients(g, g_c, u, h0, c0, mask, h, c, gates)
+    n, wide = len(g), gates.shape[2]
+    g, u, c0 = map(np.ascontiguousarray, (g, u, c0))
+    da, dh0, dc0 = np.empty_like(gates), np.zeros(c0.shape, F), g_c.copy()
+    share(_lstm_backward, n, n * (wide + _PAD), F, g, u, c0, _flags(mask, g.shape), c, gates, da, dh0, dc0, _ONE)
+    return da, reference._rows(da).T @ reference._previous(h, h0), dh0, dc0
