@@ -15,6 +15,6 @@ __all__ = ["FAST", "expects", "show", "your_turn"]
 
 FAST = "--fast" in sys.argv[1:] or os.environ.get("MINIGEN_LESSONS_FAST") == "1"
 
-if Path(sys.argv[0]).parent.name == "lessons" and (strange := [a for a in sys.argv[1:] if a != "--fast"]):
-    if Path(sys.argv[0]).name[:2].isdigit():
-        sys.exit(f"{Path(sys.argv[0]).name}: expected nothing or --fast, got {' '.join(strange)}.")
+_script = Path(sys.argv[0])
+if _script.parent.name == "lessons" and _script.name[:2].isdigit() and {*sys.argv[1:]} - {"--fast"}:
+    sys.exit(f"{_script.name}: expected nothing or --fast, got {' '.join(sys.argv[1:])}.")

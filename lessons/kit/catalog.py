@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,12 @@ from minigen.errors import ConfigError, DataError
 __all__ = ["BUILD", "LESSONS", "Lesson", "find", "lessons", "progress", "remember"]
 
 LESSONS = Path(__file__).resolve().parents[1]
-BUILD = LESSONS / "_build"
+BUILD = Path(os.environ.get("MINIGEN_LESSONS_BUILD") or LESSONS / "_build")
 PROGRESS = BUILD / "progress.json"
 
 HEAD = re.compile(
-    r"\A# %% \[markdown\]\n# # (?P<number>\d\d) · (?P<title>.+)\n#\n"
-    r"# \*(?P<minutes>\d+) minutes(?: · after (?P<needs>\d\d(?:, \d\d)*))?(?: · formulas (?P<formulas>\w+(?:, \w+)*))?\*\n"
+    r"\A# %% \[markdown\]\n# # (?P<number>\d\d) · (?P<title>.+)\n#\n# \*(?P<minutes>\d+) minutes"
+    r"(?: · after (?P<needs>\d\d(?:, \d\d)*))?(?: · formulas (?P<formulas>\w+(?:, \w+)*))?\*\n"
 )
 
 
@@ -70,7 +71,7 @@ def progress() -> dict[str, dict]:
 
 
 def remember(lesson: Lesson, **state: int) -> None:
-    BUILD.mkdir(exist_ok=True)
+    BUILD.mkdir(parents=True, exist_ok=True)
     states = progress()
     states[lesson.name] = states.get(lesson.name, {}) | state
     PROGRESS.write_text(json.dumps(states, indent=1), "utf-8")

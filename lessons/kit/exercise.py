@@ -1,7 +1,7 @@
 """Exercises: functions to fill in, and the checks that their solutions carry.
 
-In lessons/exercises/NN_name.py each function ends in ``your_turn()``. Its namesake in lessons/solutions/NN_name.py is the
-solution, decorated with what is asked of both::
+In lessons/exercises/NN_name.py each function ends in ``your_turn()``. Its namesake in lessons/solutions/NN_name.py is
+the solution, decorated with what is asked of both::
 
     @expects("square(3.0)", lambda f: f(3.0), 9.0)
     def square(x):
@@ -44,7 +44,7 @@ class Check:
 
 
 def expects(text: str, call: Callable[[Callable], Any], expected: Any, tolerance: float = 1e-9) -> Callable:
-    """Ask of a function f that call(f) be `expected`, numbers within `tolerance`; `text` is the call as a reader sees it."""
+    """Ask of a function f that call(f) be `expected`, numbers within `tolerance`; `text` is how a reader sees it."""
 
     def decorate(f: Callable) -> Callable:
         f.checks = [Check(text, call, expected, tolerance), *getattr(f, "checks", [])]
@@ -67,6 +67,8 @@ def same(came: Any, expected: Any, tolerance: float) -> bool:
     """Are they equal: text and truth values exactly, numbers and arrays in shape and within the tolerance?"""
     if isinstance(expected, str | bool | None):
         return came == expected
+    if type(expected) is int and type(came) is int:
+        return came == expected  # of any size
     if isinstance(expected, tuple | list):
         return isinstance(came, tuple | list) and len(came) == len(expected) and all(
             same(a, b, tolerance) for a, b in zip(came, expected))  # fmt: skip

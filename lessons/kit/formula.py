@@ -6,29 +6,27 @@ import re
 
 __all__ = ["plain"]
 
-SYMBOLS = dict(
-    zip(
-        r"""alpha beta gamma delta epsilon varepsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi varphi chi
-        psi omega Gamma Delta Theta Lambda Pi Sigma Phi Psi Omega partial nabla sum prod int infty cdot times odot oplus
-        otimes ast star pm mp le leq ge geq ne neq approx equiv sim propto in notin subset cup cap to rightarrow
-        Rightarrow leftarrow leftrightarrow mapsto mid vert Vert | top ldots cdots dots forall exists langle rangle ell
-        circ prime ll gg lfloor rfloor lceil rceil succ prec , ; : ! quad qquad { } %""".split(),
-        """α β γ δ ε ε ζ η θ κ λ μ ν ξ π ρ σ τ φ φ χ
-        ψ ω Γ Δ Θ Λ Π Σ Φ Ψ Ω ∂ ∇ Σ Π ∫ ∞ · × ⊙ ⊕
-        ⊗ ∗ ⋆ ± ∓ ≤ ≤ ≥ ≥ ≠ ≠ ≈ ≡ ∼ ∝ ∈ ∉ ⊂ ∪ ∩ → →
-        ⇒ ← ↔ ↦ | | ‖ ‖ ⊤ … ⋯ … ∀ ∃ ⟨ ⟩ ℓ
-        ∘ ′ ≪ ≫ ⌊ ⌋ ⌈ ⌉ ≻ ≺""".split()
-        + [" ", " ", " ", "", "  ", "   ", "{", "}", "%"],
-    )
-)
+_NAMES = r"""alpha beta gamma delta epsilon varepsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi varphi
+    chi psi omega Gamma Delta Theta Lambda Pi Sigma Phi Psi Omega partial nabla sum prod int infty cdot times odot oplus
+    otimes ast star pm mp le leq ge geq ne neq approx equiv sim propto in notin subset cup cap to rightarrow
+    Rightarrow leftarrow leftrightarrow mapsto mid vert Vert | top ldots cdots dots forall exists langle rangle ell
+    circ prime ll gg lfloor rfloor lceil rceil succ prec { } %"""
+_SIGNS = """α β γ δ ε ε ζ η θ κ λ μ ν ξ π ρ σ τ φ φ
+    χ ψ ω Γ Δ Θ Λ Π Σ Φ Ψ Ω ∂ ∇ Σ Π ∫ ∞ · × ⊙ ⊕
+    ⊗ ∗ ⋆ ± ∓ ≤ ≤ ≥ ≥ ≠ ≠ ≈ ≡ ∼ ∝ ∈ ∉ ⊂ ∪ ∩ → →
+    ⇒ ← ↔ ↦ | | ‖ ‖ ⊤ … ⋯ … ∀ ∃ ⟨ ⟩ ℓ
+    ∘ ′ ≪ ≫ ⌊ ⌋ ⌈ ⌉ ≻ ≺ { } %"""
+SYMBOLS = dict(zip(_NAMES.split(), _SIGNS.split(), strict=True)) | dict(zip(",;: ", "    "))
+SYMBOLS |= {"!": "", "quad": "\u2003", "qquad": "\u2003\u2003"}
 ACCENTS = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "dot": "\u0307", "vec": "\u20d7", "overline": "\u0305"}
 UP = dict(
     zip(
         "0123456789+−-=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVW⊤∗′",
         "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂᵀ*′",
+        strict=True,
     )
 )
-DOWN = dict(zip("0123456789+−-=()aehijklmnoprstuvxβγρφχ", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ"))
+DOWN = dict(zip("0123456789+−-=()aehijklmnoprstuvxβγρφχ", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ", strict=True))
 LETTERS = {"mathbb": dict(zip("ERNZP", "𝔼ℝℕℤℙ")), "mathcal": dict(zip("NLDUO", "𝒩ℒ𝒟𝒰𝒪"))}
 SKIPPED = {"left", "right", "bigl", "bigr", "Bigl", "Bigr", "big", "Big", "displaystyle", "textstyle", "limits"}
 
@@ -38,7 +36,7 @@ _TOKEN = re.compile(r"\\(?:[a-zA-Z]+|.)|\s+|.", re.S)
 def plain(latex: str) -> str:
     """The formula in Unicode, on one line for each of its lines."""
     latex = re.sub(r"\\(begin|end)\{\w+\*?\}(\{[lcr]+\})?", "", latex).replace("&", "")
-    lines = [" ".join(_Reader(line).all().split()) for line in latex.split(r"\\")]
+    lines = [re.sub(r"[ \n]+", " ", _Reader(line).all()).strip() for line in latex.split(r"\\")]
     return "\n".join(line for line in lines if line)
 
 

@@ -15,12 +15,14 @@ import matplotlib
 import numpy as np
 
 from minigen.viz import save_gif, save_png
+from minigen.viz.stepper import Trace
+
+from .catalog import BUILD
 
 __all__ = ["show"]
 
 GREY = "#808080"  # legible on white and on black
 COLOURS = ["#3b82f6", "#e0662f", "#22a06b", "#a855f7", "#d4a017", "#e0457b"]
-FOLDER = Path(__file__).resolve().parents[1] / "_build" / "pictures"
 
 _shown: Counter[str] = Counter()
 
@@ -50,10 +52,10 @@ set_style()
 def show(what: Any, caption: str = "") -> None:
     """Show a matplotlib figure, a picture (h, w[, 3]) of uint8, a list of such frames, or a `minigen.trace`.
 
-    In a notebook it appears under the cell, the caption below it. Elsewhere a picture is saved in lessons/_build/pictures/
-    and its path is printed; a trace is printed as text.
+    In a notebook it appears under the cell, the caption below it. Elsewhere a picture is saved in
+    lessons/_build/pictures/ and its path is printed; a trace is printed as text.
     """
-    if hasattr(what, "_repr_html_"):
+    if isinstance(what, Trace):
         if in_notebook():
             from IPython.display import display
 
@@ -67,8 +69,9 @@ def show(what: Any, caption: str = "") -> None:
         return
     lesson = Path(sys._getframe(1).f_globals.get("__file__", "picture")).stem
     _shown[lesson] += 1
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / f"{lesson}-{_shown[lesson]}.{kind}"
+    folder = BUILD / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{lesson}-{_shown[lesson]}.{kind}"
     path.write_bytes(data)
     print(f"[picture: {caption + ': ' if caption else ''}{path}]")
 

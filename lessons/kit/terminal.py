@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import code
 import contextlib
 import io
@@ -10,6 +11,7 @@ import re
 import sys
 import traceback
 import types
+from unittest import mock
 
 import numpy as np
 from rich.console import Console
@@ -100,7 +102,7 @@ class _Stepper:
         except Exception:
             self.failed = True
             kind, error, trace = sys.exc_info()
-            traceback.print_exception(kind, error, trace.tb_next)
+            traceback.print_exception(kind, error, trace.tb_next, file=sys.stdout)
         self.outputs[i] = out.getvalue()
 
     def asked(self) -> bool:
@@ -131,7 +133,7 @@ class _Stepper:
 
     def variables(self) -> None:
         for name, value in self.module.__dict__.items():
-            if name.startswith("_") or isinstance(value, types.ModuleType):
+            if name.startswith("_") or isinstance(value, types.ModuleType | types.FunctionType | type):
                 continue
             if isinstance(value, np.ndarray) and value.size > 6:
                 text = f"array of shape {value.shape}, {value.dtype}"
@@ -140,9 +142,12 @@ class _Stepper:
             self.console.print(f"[bold]{name}[/bold] = {escape(text[:100])}{'…' if len(text) > 100 else ''}")
 
     def prompt(self) -> None:
-        with contextlib.suppress(SystemExit):
-            code.interact("Your variables are here. Ctrl-D or exit() goes back to the lesson.",
-                          local=self.module.__dict__, exitmsg="")  # fmt: skip
+        def leave(*_: object) -> None:
+            raise SystemExit
+
+        with contextlib.suppress(SystemExit), mock.patch.multiple(builtins, exit=leave, quit=leave):
+            banner = "Your variables are here. Ctrl-D or exit() goes back to the lesson."
+            code.interact(banner, local=self.module.__dict__, exitmsg="")
 
     def finish(self) -> None:
         remember(self.lesson, read=1)
