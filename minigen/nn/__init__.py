@@ -8,11 +8,12 @@ from .convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .linear import Embedding, Linear
 from .module import Module
 from .normalization import BatchNorm1d, BatchNorm2d, Dropout, LayerNorm
+from .recurrent import GRU, LSTM, RNN, TwoSigmoidRNN
 from .transformer import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
-    "ELU", "GELU", "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Dropout",
-    "Embedding", "Flatten", "LayerNorm", "LeakyReLU", "LearnedPositions", "Linear", "Module", "MultiHeadAttention",
-    "ReLU", "Reshape", "Sequential", "SiLU", "Sigmoid", "SinusoidalPositions", "Softplus", "Tanh",
-    "TransformerDecoderLayer", "TransformerEncoderLayer", "init",
+    "ELU", "GELU", "GRU", "LSTM", "RNN", "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d", "ConvTranspose1d",
+    "ConvTranspose2d", "Dropout", "Embedding", "Flatten", "LayerNorm", "LeakyReLU", "LearnedPositions", "Linear",
+    "Module", "MultiHeadAttention", "ReLU", "Reshape", "Sequential", "SiLU", "Sigmoid", "SinusoidalPositions",
+    "Softplus", "Tanh", "TransformerDecoderLayer", "TransformerEncoderLayer", "TwoSigmoidRNN", "init",
 ]  # fmt: skip
