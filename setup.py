@@ -55,7 +55,7 @@ setup(
             "tensorboardX>=2.6.2",
         ],
         "oracle": ["autograd>=1.8", "torch>=2.13,<2.14"],
-        "bench": ["autograd>=1.8", "torch>=2.13,<2.14", "threadpoolctl>=3.5"],
+        "bench": ["autograd>=1.8", "dezero>=0.0.13", "torch>=2.13,<2.14"],
         "metrics": ["sacrebleu>=2.4", "rouge-score>=0.1.2"],
         "lessons": [
             "furo>=2024.8.6",

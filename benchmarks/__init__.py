@@ -1,1 +1,1 @@
-"""Measurements of minigen beside what one would use instead, from a clone: ``python -m benchmarks.small_ops``."""
+"""Measurements of minigen beside what one would use instead, from a clone: ``python -m benchmarks``."""

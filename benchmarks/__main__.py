@@ -1,0 +1,200 @@
+"""minigen beside what one would use instead, on the same work and the same cores.
+
+    python -m benchmarks [--quick] [--workload mlp_gan,dcgan] [--backend numpy,numba] [--peer torch,autograd,dezero]
+                         [--threads 1,2] [--json FILE] [--plot FILE]
+
+Each row is one workload, one backend and one peer: the same architecture, initial weights, batches and optimizer. The
+losses of the first five steps must agree, or the row is refused. Then the two take turns, each in its own process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from minigen import backend
+from minigen.errors import BackendError, ConfigError, MinigenError
+
+from . import harness, machine, peers, workloads
+from .worker import Worker
+
+QUICK = {"seconds": 0.3, "rounds": 2}
+FULL = {"seconds": 15.0, "rounds": 10}
+HEAD = (
+    f"{'workload':44s} {'backend':7s} {'peer':19s} {'thr':>3s} {'ours ms':>16s} {'peer ms':>16s}"
+    f" {'ratio':>13s} {'MB':>11s} {'floor ms':>8s}"
+)
+
+
+def options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    listed = lambda text: [word for word in text.split(",") if word]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parser.add_argument("--workload", type=listed, default=workloads.NAMES, help=", ".join(workloads.NAMES))
+    parser.add_argument("--backend", type=listed, default=["numba"], help="numpy, numba, cupy (default: numba)")
+    parser.add_argument("--peer", type=listed, default=["torch"], help=f"{', '.join(peers.PEERS)}; none: minigen alone")
+    parser.add_argument("--threads", type=listed, default=[str(cores)], help="for both sides, say 1,2 (default: cores)")
+    parser.add_argument("--quick", action="store_true", help="few rounds; no cold starts")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows and a description of the machine")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios")
+    chosen = parser.parse_args(arguments)
+    for what, came, known in (
+        ("workload", chosen.workload, workloads.NAMES),
+        ("backend", chosen.backend, backend.BACKENDS),
+        ("peer", chosen.peer, [*peers.PEERS, "none"]),
+    ):
+        for name in came:
+            if name not in known:
+                raise ConfigError(f"--{what}: expected some of {', '.join(known)}, got {name!r}.")
+    if not chosen.threads or not all(n.isdecimal() and int(n) > 0 for n in chosen.threads):
+        raise ConfigError(f"--threads: expected whole numbers from 1, got {','.join(chosen.threads)!r}.")
+    chosen.threads = [int(n) for n in chosen.threads]
+    if "cupy" in chosen.backend and (reason := backend.no_device_reason()):
+        raise BackendError(f"--backend cupy: {reason}; there is nothing to measure.")
+    for file in filter(None, (chosen.json, chosen.plot)):
+        if not file.resolve().parent.is_dir():
+            raise ConfigError(f"{file}: its folder does not exist; make it first.")
+    return chosen
+
+
+def compare(name: str, library: str, peer: str | None, threads: int, rates: dict, effort: dict) -> Iterator[Any]:
+    """The rows of a workload with one backend and one peer, with their medians; or (part, why it was refused)."""
+    work = workloads.find(name)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        sides = [("ours", library)] + ([("peer", peer)] if peer else [])
+        both = [stack.enter_context(Worker(name, side, threads)) for side in sides]
+        parts = [worker.build(f"{folder}/weights.npz") for worker in both][0]
+        for part, per in parts.items():
+            try:
+                found = harness.compare(both[0], both[1] if peer else None, part, per=per, **effort)
+            except harness.Refused as refused:
+                yield part, str(refused)
+                continue
+            memory = [*(worker.peak() for worker in both), None][:2]
+            least = None if library == "cupy" else harness.floor(*work.costs[part], rates)
+            label = part if part == name else f"{name}: {part}"
+            yield found, harness.row(label, library, peer, threads, found, memory, least)
+
+
+def cold_start(name: str, side: tuple[str, str], threads: int, weights: str, **variables: str) -> float:
+    """Seconds from the start of a process to the end of its first step of the first part."""
+    begin = time.perf_counter()
+    with Worker(name, side, threads, **variables) as worker:
+        worker.times(next(iter(worker.build(weights))), 1)
+        return time.perf_counter() - begin
+
+
+def cold_starts(names: list[str], libraries: list[str], rivals: list[str], threads: int) -> Iterator[dict[str, Any]]:
+    """Of each library for each workload; of numba, also with nothing compiled before."""
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            weights, found = f"{folder}/weights.npz", {}
+            for library in libraries:
+                if library == "numba":
+                    empty = f"{folder}/cache"
+                    found["numba, empty cache"] = cold_start(
+                        name, ("ours", library), threads, weights, NUMBA_CACHE_DIR=empty
+                    )
+                found[library] = cold_start(name, ("ours", library), threads, weights)
+            for peer in rivals:
+                if peer in workloads.find(name).peers:
+                    found[peer] = cold_start(name, ("peer", peer), threads, weights)
+            yield {"workload": name, "seconds": {k: round(v, 2) for k, v in found.items()}}
+
+
+def line(found: harness.Comparison, row: dict[str, Any]) -> str:
+    """A row of the table: least / median milliseconds, ratio of the minima / median of the ratios."""
+    pair = lambda a, b, form: f"{a:{form}} / {b:{form}}" if a is not None and b is not None else "–"
+    number = lambda a: "–" if a is None else f"{a:.3g}"
+    theirs = pair(*found.peer, ".4g") if found.peer else "–"
+    memory = f"{row['ours_mb']:.0f} / {row['peer_mb'] or 0:.0f}"
+    return (
+        f"{row['workload']:44s} {row['backend']:7s} {row['peer'] or '–':19s} {row['threads']:3d}"
+        f" {pair(*found.ours, '.4g'):>16s} {theirs:>16s} {pair(row['ratio_min'], row['ratio_median'], '.2f'):>13s}"
+        f" {memory:>11s} {number(row['floor_ms']):>8s}"
+    )
+
+
+def summary(rows: list[dict[str, Any]]) -> list[str]:
+    """The geometric mean of the ratios of the minima, for each backend, peer and number of threads."""
+    groups: dict[tuple, list[float]] = {}
+    for row in rows:
+        if row["ratio_min"]:
+            groups.setdefault((row["backend"], row["peer"], row["threads"]), []).append(row["ratio_min"])
+    return [
+        f"{name} / {peer}, {threads} threads: geometric mean {math.exp(sum(map(math.log, r)) / len(r)):.2f}, "
+        f"{sum(a <= 1 for a in r)} of {len(r)} rows at most 1"
+        for (name, peer, threads), r in groups.items()
+    ]
+
+
+def run(chosen: argparse.Namespace) -> int:
+    effort = QUICK if chosen.quick else FULL
+    rivals = []
+    for peer in chosen.peer:
+        if peer != "none" and (why := peers.missing(peer)):
+            print(f"{peer} is left out: {why}")
+        elif peer != "none":
+            rivals.append(peer)
+    about = machine.describe()
+    about["rates"] = {n: machine.rates(n, 0.6 if chosen.quick else 6.0) for n in chosen.threads}
+    print(f"{about['processor']}; {about['cores']} cores, load {about['load'][0]}")
+    for n, rate in about["rates"].items():
+        print(f"{n} threads: sgemm {rate['sgemm'] / 1e9:.0f} GFLOP/s, copy {rate['copy'] / 1e9:.1f} GB/s")
+    print(HEAD, flush=True)
+    rows, refused = [], []
+    for name in chosen.workload:
+        able = [peer for peer in rivals if peer in workloads.find(name).peers]
+        for threads in chosen.threads:
+            for library in chosen.backend:
+                for peer in able or [None]:
+                    for found, row in compare(name, library, peer, threads, about["rates"][threads], effort):
+                        if isinstance(row, str):
+                            refused.append({"workload": found, "backend": library, "peer": peer, "why": row})
+                            print(f"{found}, {library} / {peer}: refused, {row}", flush=True)
+                        else:
+                            rows.append(row)
+                            print(line(found, row), flush=True)
+    print(*summary(rows), sep="\n")
+    starts = []
+    if not chosen.quick:
+        print("\nseconds from the start of a process to the end of its first step")
+        for start in cold_starts(chosen.workload, chosen.backend, rivals, max(chosen.threads)):
+            starts.append(start)
+            print(
+                f"{start['workload']:12s}",
+                *(f"{k} {v:.2f}" for k, v in start["seconds"].items()),
+                sep="   ",
+                flush=True,
+            )
+    if chosen.json:
+        result = {"machine": about, "rows": rows, "refused": refused, "cold_start": starts}
+        text = json.dumps(result, indent=1, ensure_ascii=False)
+        chosen.json.write_text(text + "\n", "utf-8")
+    if chosen.plot:
+        from .plot import draw
+
+        draw(rows, chosen.plot)
+    return 1 if refused else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        return run(options(arguments))
+    except MinigenError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""One side of a comparison in a process of its own: so libraries do not share threads, memory or caches of the heap.
+
+    python -m benchmarks.worker WORKLOAD ours BACKEND
+    python -m benchmarks.worker WORKLOAD peer NAME
+
+reads one request a line and answers each with one line of JSON. :class:`Worker` is the other end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def environment(threads: int, ours: bool) -> dict[str, str]:
+    """Variables that give every library `threads` threads; they count when it is first imported.
+
+    OpenBLAS's own threads are left to minigen, as they are in use: it shares work out to threads of its own.
+    """
+    given = dict.fromkeys(VARIABLES, str(threads))
+    if ours:
+        del given["OPENBLAS_NUM_THREADS"]
+    return {k: v for k, v in os.environ.items() if k not in VARIABLES} | given
+
+
+class Worker:
+    """A process to time. `side` is ("ours", backend) or ("peer", name)."""
+
+    def __init__(self, workload: str, side: tuple[str, str], threads: int, **variables: str):
+        command = [sys.executable, "-m", "benchmarks.worker", workload, *side]
+        self.name = side[1]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(threads, side[0] == "ours") | variables, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def ask(self, *request: Any) -> Any:
+        try:
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            raise RuntimeError(f"{self.name}: its process ended with exit code {self.process.wait()}; see above.")
+        return json.loads(answer)
+
+    def build(self, weights: str) -> dict[str, int]:
+        """Ours saves its weights there, a peer copies them. The parts, and what a step of each counts for."""
+        return self.ask("build", weights)
+
+    def losses(self, part: str, steps: int) -> list[float]:
+        return self.ask("losses", part, steps)
+
+    def times(self, part: str, steps: int) -> list[float]:
+        """Seconds of each step."""
+        return self.ask("times", part, steps)
+
+    def peak(self) -> float:
+        """The most memory that the process has held since it was asked last, in MB."""
+        return self.ask("peak")
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+# -- in the process ---------------------------------------------------------------------------------------------------
+
+
+def _build(workload: str, kind: str, name: str, weights: str) -> tuple[dict, Any]:
+    """The parts, and what waits for a device."""
+    if kind == "ours":
+        import minigen
+        from minigen import backend
+
+        minigen.use(name)
+    import numpy as np
+
+    from . import peers, workloads
+
+    work = workloads.find(workload)
+    if kind == "ours":
+        arrays, parts = work.ours()
+        np.savez(weights, *arrays)
+        return parts, backend.synchronize
+    with np.load(weights) as saved:
+        arrays = [saved[key] for key in saved]
+    return work.theirs(peers.load(name), arrays), lambda: None
+
+
+def _peak() -> float:
+    """VmHWM rather than ru_maxrss, which on Linux starts at the parent's."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+        Path("/proc/self/clear_refs").write_text("5")  # start again
+    except (OSError, StopIteration):
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        kilobytes = used / 1024 if sys.platform == "darwin" else used
+    return kilobytes / 1024
+
+
+def main(workload: str, kind: str, name: str) -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints is no answer
+    for line in sys.stdin:
+        request, *rest = json.loads(line)
+        if request == "build":
+            parts, finish = _build(workload, kind, name, *rest)
+            answer: Any = {part: p.per for part, p in parts.items()}
+        elif request == "peak":
+            answer = _peak()
+        else:
+            part, answer = parts[rest[0]], []
+            for _ in range(rest[1]):
+                begin = time.perf_counter()
+                result = part.step()
+                finish()
+                answer.append(part.number(result) if request == "losses" else time.perf_counter() - begin)
+                del result
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,193 @@
+"""The harness of `python -m benchmarks`: who is timed when, what is refused, what is written."""
+
+import itertools
+import json
+import re
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import harness, workloads
+from benchmarks.worker import environment
+from benchmarks.workloads.networks import Cost, adam, backward, deal, forward, mirrored
+from minigen import backend, ops
+
+KEYS = {
+    "workload", "backend", "peer", "threads", "ours_ms", "peer_ms", "ratio_min", "ratio_median", "ours_mb", "peer_mb",
+    "floor_ms",
+}  # fmt: skip
+
+
+class Fake:
+    """A contestant with losses and times of its own, that writes down when it is asked."""
+
+    def __init__(self, name, journal, losses=(1.0, 0.9, 0.8, 0.7, 0.6), times=(0.1,)):
+        self.name, self.journal, self._losses, self._times = name, journal, list(losses), itertools.cycle(times)
+
+    def build(self, weights):
+        return {"small_ops": 1}
+
+    def peak(self):
+        return 10.0
+
+    def losses(self, part, steps):
+        self.journal.append(f"{self.name} losses")
+        return self._losses[:steps]
+
+    def times(self, part, steps):
+        self.journal.append(f"{self.name} {steps}")
+        return [next(self._times) for _ in range(steps)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_): ...
+
+
+def test_both_sides_take_turns_until_the_time_is_over():
+    journal, clock = [], itertools.count()
+    ours, theirs = Fake("a", journal), Fake("b", journal, times=[0.2])
+    harness.compare(ours, theirs, "small_ops", seconds=3, rounds=2, clock=lambda: next(clock))
+    assert journal[:4] == ["a losses", "b losses", "a 1", "b 1"]
+    assert journal[4:] == ["a 1", "b 1"] * 4  # two rounds at least, then until the clock, asked each time, shows 3
+
+
+def test_short_steps_are_timed_in_bursts():
+    journal = []
+    ours, theirs = Fake("a", journal, times=[0.001]), Fake("b", journal, times=[0.025])
+    harness.compare(ours, theirs, "small_ops", seconds=0, rounds=1, clock=lambda: 0)
+    assert journal[4:] == ["a 50", "b 2"]
+
+
+def test_ratios():
+    ours, theirs = Fake("a", [], times=[9, 0.2, 0.8, 0.2]), Fake("b", [], times=[9, 0.4, 0.2, 0.8])
+    found = harness.compare(ours, theirs, "small_ops", per=2, seconds=0, rounds=3, clock=lambda: 0)
+    assert found.ours == pytest.approx((100, 100)) and found.peer == pytest.approx((100, 200))
+    assert found.ratio_min == pytest.approx(1)  # 0.2 / 0.2
+    assert found.ratio_median == pytest.approx(0.5)  # of 0.2/0.4, 0.8/0.2, 0.2/0.8
+
+
+@pytest.mark.parametrize("wrong", [1.0021, 0.9979, float("nan"), -1.0])
+def test_other_losses_are_refused(wrong):
+    fine, other = [1.0] * 5, [1.0, 1.0, 1.0, 1.0, wrong]
+    assert harness.disagreement(fine, [1.0, 1.0009, 0.9991, 1.0, 1.0]) is None
+    journal = []
+    with pytest.raises(harness.Refused, match="step 5"):
+        harness.compare(Fake("a", journal, fine), Fake("b", journal, other), "small_ops", seconds=1, rounds=1)
+    assert journal == ["a losses", "b losses"]  # and nothing is timed
+
+
+def test_a_refused_row_is_reported_and_not_written(monkeypatch, tmp_path, capsys):
+    sides = {"ours": Fake("ours", [], [1.0] * 5), "peer": Fake("peer", [], [1.0, 1.5, 1.0, 1.0, 1.0])}
+    monkeypatch.setattr(command, "Worker", lambda name, side, threads, **variables: sides[side[0]])
+    monkeypatch.setattr(command.machine, "rates", lambda threads, seconds: {"sgemm": 1e9, "copy": 1e9})
+    monkeypatch.setattr(command.peers, "missing", lambda peer: None)
+    file = tmp_path / "out.json"
+    assert command.main(["--quick", "--workload", "small_ops", "--threads", "1", "--json", str(file)]) == 1
+    assert "refused, the losses of step 2 are 1 and 1.5" in capsys.readouterr().out
+    written = json.loads(file.read_text("utf-8"))
+    assert written["rows"] == [] and written["refused"][0]["workload"] == "small_ops"
+
+
+def test_a_row_has_the_promised_keys():
+    found = harness.Comparison(harness.Timing(1.23456, 2), harness.Timing(2, 4), 0.617, 0.5)
+    row = harness.row("mlp_gan", "numba", "torch", 2, found, (100.0, 200.0), 0.5)
+    assert set(row) == KEYS and list(row) == harness.KEYS
+    assert row["ours_ms"] == 1.235 and row["peer_ms"] == 2 and row["ours_mb"] == 100
+
+
+def test_floor_is_the_slower_of_arithmetic_and_memory():
+    machine = {"sgemm": 1e9, "copy": 1e8}
+    assert harness.floor(2e6, 1e3, machine) == pytest.approx(2)
+    assert harness.floor(2e6, 1e6, machine) == pytest.approx(10)
+
+
+def test_quick_on_the_smallest_workload_without_a_peer(tmp_path, capsys):
+    file, plot = tmp_path / "out.json", tmp_path / "out.png"
+    arguments = ["--quick", "--workload", "small_ops", "--peer", "none", "--threads", "1"]
+    assert command.main([*arguments, "--json", str(file), "--plot", str(plot)]) == 0
+    written = json.loads(file.read_text("utf-8"))
+    (row,) = written["rows"]
+    assert set(row) == KEYS and row["peer"] is None and row["ratio_min"] is None
+    assert 0 < row["floor_ms"] < row["ours_ms"] < 1 and 10 < row["ours_mb"] < 1000
+    assert {"processor", "cores", "packages", "load"} <= written["machine"].keys()
+    assert plot.stat().st_size > 0 and "small_ops" in capsys.readouterr().out
+
+
+def test_without_a_device_cupy_is_refused_in_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(backend, "no_device_reason", lambda: "CuPy is not installed")
+    assert command.main(["--backend", "cupy"]) == 2
+    assert "--backend cupy: CuPy is not installed; there is nothing to measure" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--workload", "dcgun"], "--workload: expected some of small_ops, .*got 'dcgun'"),
+        (["--peer", "tensorflow"], "--peer: expected some of torch, .*got 'tensorflow'"),
+        (["--threads", "0"], "--threads: expected whole numbers from 1"),
+        (["--json", "nowhere/out.json"], "folder does not exist"),
+    ],
+)
+def test_bad_options(arguments, message, capsys):
+    assert command.main(arguments) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_both_sides_get_the_same_number_of_threads():
+    ours, theirs = environment(3, ours=True), environment(3, ours=False)
+    assert ours["NUMBA_NUM_THREADS"] == ours["OMP_NUM_THREADS"] == theirs["OMP_NUM_THREADS"] == "3"
+    assert theirs["OPENBLAS_NUM_THREADS"] == "3" and "OPENBLAS_NUM_THREADS" not in ours  # which minigen chooses
+
+
+# -- the networks -----------------------------------------------------------------------------------------------------
+
+
+def test_costs_by_hand():
+    layers = [("linear", 3, 5), ("relu",), ("linear", 5, 2)]
+    assert forward(layers, 7) == Cost(2 * 7 * (15 + 10), 4 * 7 * (5 + 2))
+    assert backward(layers, 7).flops == 2 * 7 * (15 + 2 * 10)  # the first layer's input needs no gradient
+    assert backward(layers, 7, inputs=True).flops == 2 * 2 * 7 * 25
+    assert backward(layers, 7, weights=False, inputs=True).flops == 2 * 7 * 25
+    assert adam(layers).bytes == 24 * (15 + 5 + 10 + 2)
+    down, up = ("conv", 2, 3, 5, 2), ("conv_transpose", 3, 2, 5, 2)
+    assert forward([down], 7, (2, 14, 14)).flops == 2 * 7 * 49 * 25 * 6
+    assert forward([up], 7, (3, 7, 7)).flops == 2 * 7 * 49 * 25 * 6
+
+
+def test_a_mirrored_network_sees_mirrored_images():
+    rng = np.random.default_rng(0)
+    x, w, v = (rng.standard_normal(s) for s in ((2, 3, 6, 6), (4, 3, 5, 5), (7, 4 * 9)))
+    layers = [("conv", 3, 4, 5, 2), ("flatten", 4, 3, 3), ("linear", 36, 7)]
+    mw, _, mv, _ = mirrored(layers, iter([w, np.zeros(4), v, np.zeros(7)]))
+    y = ops.conv2d(x, w, stride=2, padding="same").reshape(2, -1) @ v.T
+    flipped = ops.conv2d(x[:, :, ::-1, ::-1], mw, stride=2, padding=((2, 1), (2, 1)))  # "same" is ((1, 2), (1, 2))
+    np.testing.assert_allclose(flipped.reshape(2, -1) @ mv.T, y)
+
+
+def test_weights_of_other_shapes_are_refused():
+    with pytest.raises(ValueError, match="shapes"):
+        deal([("linear", 3, 5)], iter([np.zeros((3, 5)), np.zeros(5)]))
+
+
+@pytest.mark.parametrize("name", workloads.NAMES)
+def test_each_workload_knows_the_cost_of_each_part(name):
+    work = workloads.find(name)
+    _, parts = work.ours()
+    assert parts.keys() == work.costs.keys()
+    assert all(cost.flops > 0 for cost in work.costs.values())
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name, peer", [("small_ops", "torch"), ("mlp_vae", "torch"), ("mlp_vae", "autograd")])
+def test_peers_do_the_same_work(name, peer):
+    pytest.importorskip(peer)
+    from benchmarks import peers
+
+    work = workloads.find(name)
+    weights, ours = work.ours()
+    theirs = work.theirs(peers.load(peer), weights)
+    for part in ours:
+        losses = [[p.number(p.step()) for _ in range(3)] for p in (ours[part], theirs[part])]
+        assert harness.disagreement(*losses) is None
