@@ -34,6 +34,7 @@ examples:
 
 NEXT = {
     "image": "-n 64 --seed 1 --out grid.png",
+    "points": "-n 2000 --out points.png",
     "text": "--length 500 --temperature 0.8",
     "pairs": "--prompt TEXT",
 }  # what to try after a training, by modality
@@ -188,13 +189,16 @@ def _train(plan: Plan, arguments: argparse.Namespace) -> int:
 def callbacks(folder: Path, model: Any, settings: Settings) -> list[Callback]:
     """What every run writes and shows."""
     from .training.metrics import MetricsLog
-    from .training.pictures import Curves, ImageSamples
+    from .training.pictures import Curves, ImageSamples, PointSamples
     from .training.progress import progress
     from .training.texts import PairSamples, TextSamples
+    from .training.watch import Watch
 
-    found: list[Callback] = [MetricsLog(folder / "metrics.jsonl"), Curves(folder), progress()]
+    found: list[Callback] = [MetricsLog(folder / "metrics.jsonl"), Curves(folder), progress(), Watch()]
     if model.modality == "image":
         found.append(ImageSamples(folder, settings.sample_every, settings.seed))
+    elif model.modality == "points":
+        found.append(PointSamples(folder, settings.sample_every, settings.seed))
     elif model.modality == "text":
         found.append(TextSamples(folder, settings.sample_every, settings.seed))
     elif model.modality == "pairs":

@@ -101,18 +101,37 @@ def test_slopes_of_the_generators_losses():
         np.testing.assert_allclose(minigen.grad(generator_loss(fake, kind), fake).numpy(), slope / 5, atol=1e-16)
 
 
-@pytest.mark.parametrize("kind", ["nonsaturating", "saturating"])
+@pytest.mark.parametrize("kind", ["nonsaturating", "saturating", "hinge", "least-squares"])
 def test_losses_stay_in_float32(kind):
     real, fake = (minigen.tensor(a.astype(np.float32), requires_grad=True) for a in pair())
-    for loss in discriminator_loss(real, fake), value(real, fake), generator_loss(fake, kind):
+    for loss in discriminator_loss(real, fake, kind), value(real, fake), generator_loss(fake, kind):
         assert loss.dtype == np.float32 and np.isfinite(loss.item())
         g = minigen.grad(loss, fake)
         assert g.dtype == np.float32 and np.isfinite(g.numpy()).all()
 
 
 def test_an_unknown_kind_is_an_error():
-    with pytest.raises(ConfigError, match="kind must be one of nonsaturating, saturating, got 'hinge'"):
-        generator_loss(leaf([0.0]), "hinge")
+    kinds = "kind must be one of nonsaturating, saturating, hinge, least-squares, got 'wasserstein'"
+    with pytest.raises(ConfigError, match=f"generator_loss: {kinds}"):
+        generator_loss(leaf([0.0]), "wasserstein")
+    with pytest.raises(ConfigError, match=f"discriminator_loss: {kinds}"):
+        discriminator_loss(leaf([0.0]), leaf([0.0]), "wasserstein")
+
+
+def test_formula_C8_better_losses():
+    """Hinge and least squares, number by number, and what they ask of D: a margin, or the very scores 1 and 0"""
+    real, fake = np.array([2.0, 0.5, -1.0]), np.array([-3.0, 0.0, 0.25])
+    same(discriminator_loss(leaf(real), leaf(fake), "hinge"), (0 + 0.5 + 2) / 3 + (0 + 1 + 1.25) / 3)
+    same(generator_loss(leaf(fake), "hinge"), 2.75 / 3)
+    same(discriminator_loss(leaf(real), leaf(fake), "least-squares"), (1 + 0.25 + 4) / 6 + (9 + 0 + 0.0625) / 6)
+    same(generator_loss(leaf(fake), "least-squares"), (16 + 1 + 0.5625) / 6)
+    for kind, still in {"hinge": [True, False, False], "least-squares": [False] * 3}.items():
+        scores = leaf(real)
+        slope = minigen.grad(discriminator_loss(scores, leaf(fake), kind), scores).numpy()
+        assert ((slope == 0) == still).all()  # beyond the margin the hinge is content
+    far = leaf([40.0])
+    for kind, force in {"nonsaturating": 0.0, "hinge": -1.0, "least-squares": 39.0}.items():
+        np.testing.assert_allclose(minigen.grad(generator_loss(far, kind), far).numpy(), force, atol=1e-16)
 
 
 @pytest.mark.oracle

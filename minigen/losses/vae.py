@@ -33,6 +33,11 @@ def reparameterise(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
     return mean + ops.exp(0.5 * log_variance) * noise
 
 
+def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """½ (μ² + σ² − log σ² − 1), whose sum is the KL divergence: (N, d), (N, d) -> (N, d) nats."""
+    return 0.5 * (mean * mean + ops.exp(log_variance) - log_variance - 1)
+
+
 def kl_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(μ, diag σ²) ‖ N(0, I)) = ½ Σ μ² + σ² − log σ² − 1: (N, d), (N, d) -> (N,) nats  (B5, E2)."""
     if mean.shape != log_variance.shape:
@@ -40,7 +45,7 @@ def kl_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
             f"kl_standard_normal: expected equal shapes (N, d), got mean {list(mean.shape)} "
             f"and log_variance {list(log_variance.shape)}."
         )
-    return per_example(0.5 * (mean * mean + ops.exp(log_variance) - log_variance - 1))
+    return per_example(kl_per_dimension(mean, log_variance))
 
 
 def negative_elbo(nll: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:

@@ -18,37 +18,46 @@ from typing import Any
 from .. import nn
 from ..backend import Array
 from ..datasets import ImageSet
+from ..errors import ConfigError
 from ..ops import concatenate, sum
 from ..tensor import Tensor
 from .config import Preset, choice
-from .gan import IMAGE, MLPGAN, PIXELS, MLPGANConfig, hidden
+from .gan import GAN, IMAGE, PIXELS, GANConfig
 from .labelled import CLASSES, asked_for, labels_of
 
 __all__ = ["CGAN", "PRESETS", "CGANConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CGANConfig(MLPGANConfig):
-    """Settings of :class:`CGAN`, beside those of :class:`MLPGANConfig`.
+class CGANConfig(GANConfig):
+    """Settings of :class:`CGAN`, beside those of every GAN.
 
     told        how D is told the label: projection or embedding
-    embedding   length of the learnt vectors e(y)
+    embedding   length of the learnt vector e(y) that G has
+    channels    of the two convolutions, the finer image's first
+    width       of D's last hidden layer
     """
 
     told: str = choice("projection", ("projection", "embedding"))
     embedding: int = 50
+    channels: tuple[int, ...] = (16, 32)
+    width: int = 256
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.channels) != 2:
+            raise ConfigError(f"channels: there are two convolutions, got {len(self.channels)} numbers.")
 
 
-class CGAN(MLPGAN):
-    """Fully connected layers, as in :class:`MLPGAN`, that are told the label."""
+class CGAN(GAN):
+    """Two convolutions on each side, as in :class:`minigen.models.gan.DCGAN` but narrower, told the label."""
 
     config: CGANConfig
     conditions = CLASSES
 
     def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
-        c = self.config
-        discriminator = Projection if c.told == "projection" else Embedded
-        return Generator(c, rng), discriminator(c, rng)
+        discriminator = Projection if self.config.told == "projection" else Embedded
+        return Generator(self.config, rng), discriminator(self.config, rng)
 
     def prepare(self, dataset: ImageSet) -> tuple[Array, ...]:
         """(images (N, 1, 28, 28), labels (N,))"""
@@ -69,42 +78,63 @@ class CGAN(MLPGAN):
 
 
 class Generator(nn.Module):
-    """[z, e(y)] → hidden → 784 tanh        (N, latent), (N,) -> (N, 1, 28, 28)"""
+    """[z, e(y)] → (c₂, 7, 7) → (c₁, 14, 14) → (1, 28, 28) tanh        (N, latent), (N,) -> (N, 1, 28, 28)"""
 
     def __init__(self, c: CGANConfig, rng: Any):
+        fine, coarse = c.channels
+        start = {"init": nn.init.dcgan, "rng": rng}
         self.label = nn.Embedding(CLASSES, c.embedding, rng=rng)
         self.body = nn.Sequential(
-            *hidden(c.latent + c.embedding, c.generator, rng, c.batch_norm),
-            nn.Linear(c.generator[-1], PIXELS, rng=rng),
+            nn.Linear(c.latent + c.embedding, 49 * coarse, **start),
+            nn.Reshape(coarse, 7, 7),
+            nn.BatchNorm2d(coarse),
+            nn.LeakyReLU(0.2),
+            nn.ConvTranspose2d(coarse, fine, 5, stride=2, padding="same", **start),
+            nn.BatchNorm2d(fine),
+            nn.LeakyReLU(0.2),
+            nn.ConvTranspose2d(fine, 1, 5, stride=2, padding="same", **start),
             nn.Tanh(),
-            nn.Reshape(*IMAGE),
         )
 
     def forward(self, z: Any, labels: Any) -> Tensor:
         return self.body(concatenate([z, self.label(labels)], axis=1))
 
 
+def features(inputs: int, c: CGANConfig, rng: Any) -> nn.Module:
+    """h(x): two strided convolutions and a layer that sees the whole        (N, inputs, 28, 28) -> (N, width)"""
+    fine, coarse = c.channels
+    start = {"init": nn.init.dcgan, "rng": rng}
+    return nn.Sequential(
+        nn.Conv2d(inputs, fine, 5, stride=2, padding="same", **start),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(fine, coarse, 5, stride=2, padding="same", **start),
+        nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        nn.Linear(49 * coarse, c.width, rng=rng),
+        nn.LeakyReLU(0.2),
+    )
+
+
 class Embedded(nn.Module):
-    """l = f(x, e(y))        (N, 1, 28, 28), (N,) -> (N, 1)"""
+    """l = f(x, e(y)), e(y) a learnt second channel        (N, 1, 28, 28), (N,) -> (N, 1)"""
 
     def __init__(self, c: CGANConfig, rng: Any):
-        self.label = nn.Embedding(CLASSES, c.embedding, rng=rng)
-        self.flatten = nn.Flatten()
-        self.body = nn.Sequential(
-            *hidden(PIXELS + c.embedding, c.discriminator, rng), nn.Linear(c.discriminator[-1], 1, rng=rng)
-        )
+        self.label = nn.Embedding(CLASSES, PIXELS, rng=rng)
+        self.plane = nn.Reshape(*IMAGE)
+        self.body = features(2, c, rng)
+        self.head = nn.Linear(c.width, 1, rng=rng)
 
     def forward(self, x: Any, labels: Any) -> Tensor:
-        return self.body(concatenate([self.flatten(x), self.label(labels)], axis=1))
+        return self.head(self.body(concatenate([x, self.plane(self.label(labels))], axis=1)))
 
 
 class Projection(nn.Module):
     """l = w·h(x) + b + v(y)·h(x)        (N, 1, 28, 28), (N,) -> (N, 1)"""
 
     def __init__(self, c: CGANConfig, rng: Any):
-        self.body = nn.Sequential(nn.Flatten(), *hidden(PIXELS, c.discriminator, rng))
-        self.head = nn.Linear(c.discriminator[-1], 1, rng=rng)
-        self.label = nn.Embedding(CLASSES, c.discriminator[-1], init=nn.init.zeros, rng=rng)
+        self.body = features(1, c, rng)
+        self.head = nn.Linear(c.width, 1, rng=rng)
+        self.label = nn.Embedding(CLASSES, c.width, init=nn.init.dcgan, rng=rng)
 
     def forward(self, x: Any, labels: Any) -> Tensor:
         h = self.body(x)
@@ -115,6 +145,6 @@ PRESETS = {
     "cgan": Preset(
         "GAN that is told the digit",
         CGAN,
-        CGANConfig(generator=(256, 512), discriminator=(512, 256), batch_norm=True, lr=1e-3, steps=4000),
+        CGANConfig(lr=1e-3, steps=2000),
     ),
 }

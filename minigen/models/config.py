@@ -60,11 +60,11 @@ class Scheduled(Config):
 
     schedule: str = choice("constant", ("constant", "cosine"))
 
-    def rates(self) -> Callable[[int], float] | None:
-        """The learning rate of each step, for a :class:`minigen.optim.Player`; None where it is constant."""
+    def rates(self, scale: float = 1.0) -> Callable[[int], float] | None:
+        """`scale` · the learning rate of each step, for a :class:`minigen.optim.Player`; None where it is constant."""
         if self.schedule == "constant":
             return None
-        return lambda step: cosine(step, self.steps, 0, self.lr)
+        return lambda step: cosine(step, self.steps, 0, scale * self.lr)
 
 
 @dataclass(frozen=True)

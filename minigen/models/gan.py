@@ -20,7 +20,7 @@ from ..backend import Array, xp
 from ..datasets import ImageSet, to_signed, to_unit
 from ..errors import DataError, ShapeError
 from ..losses.gan import LOSSES, discriminator_loss, generator_loss
-from ..ops import mean, sigmoid, sum, var
+from ..ops import matmul, mean, reshape, sigmoid, sum, var
 from ..optim import Adam, Player
 from ..tensor import Tensor, no_grad
 from .config import Preset, Scheduled, choice, fraction
@@ -91,7 +91,8 @@ class GAN(nn.Module):
         """L_G on as many samples as the batch has images, of the same labels; it is not shown the images."""
         x, *labels = batch
         fake = self.generator(self.noise(len(x), rng), *labels)
-        return generator_loss(self.discriminator(fake, *labels), self.config.loss), {"variety": variety(fake, x)}
+        loss = generator_loss(self.discriminator(fake, *labels), self.config.loss)
+        return loss, {"variety": variety(fake, x, *labels)}
 
     # -- data and samples -----------------------------------------------------------------------------------------
     def prepare(self, dataset: ImageSet) -> tuple[Array, ...]:
@@ -140,9 +141,17 @@ class GAN(nn.Module):
         return f"generator\n{self.generator.summary(*z)}\n\ndiscriminator\n{self.discriminator.summary(x)}"
 
 
-def variety(fake: Any, x: Any) -> Tensor:
-    """Σ Var G(z) / Σ Var x, each over a batch        (N, …), (M, …) -> ()        0 where G makes one thing of all z"""
+def variety(fake: Any, x: Any, labels: Any = None) -> Tensor:
+    """Σ Var G(z) / Σ Var x, each over a batch        (N, …), (N, …) -> ()        0 where G makes one thing of all z
+
+    With labels (N,) a variance is that about the mean of the example's class: the labels alone make no variety.
+    """
     with no_grad():
+        fake, x = reshape(fake, (len(fake), -1)), reshape(x, (len(x), -1))
+        if labels is not None:
+            same = (labels[:, None] == labels[None]).astype(x.dtype)  # two examples of one class
+            mean_of_class = same / sum(same, axis=1, keepdims=True)
+            fake, x = fake - matmul(mean_of_class, fake), x - matmul(mean_of_class, x)
         return sum(var(fake, axis=0)) / sum(var(x, axis=0))
 
 

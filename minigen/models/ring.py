@@ -94,6 +94,6 @@ PRESETS = {
     "ring-wgan-gp": Preset(
         "Wasserstein GAN with gradient penalty on the same ring: finds all eight",
         RingWGAN,
-        RingWGANConfig(batch_size=256, lr=1e-3, beta1=0.5, steps=3000),
+        RingWGANConfig(batch_size=128, lr=2e-3, pace=0.2, schedule="cosine", steps=3000),
     ),
 }

@@ -18,8 +18,8 @@ from .. import backend, nn, ops
 from ..backend import Array, xp
 from ..datasets import ImageSet, to_unit
 from ..errors import ConfigError, DataError, ShapeError
-from ..losses.likelihood import bernoulli_nll, gaussian_nll
-from ..losses.vae import importance_weighted_bound, kl_standard_normal, log_normal, negative_elbo, reparameterise
+from ..losses.likelihood import bernoulli_nll, gaussian_nll, per_example
+from ..losses.vae import importance_weighted_bound, kl_per_dimension, log_normal, negative_elbo, reparameterise
 from ..optim import Adam, Player
 from ..tensor import Tensor, no_grad, tensor
 from .config import Preset, Scheduled, choice
@@ -29,6 +29,7 @@ __all__ = ["PRESETS", "VAE", "ConditionalVAE", "VAEConfig"]
 
 IMAGE = (1, 28, 28)
 PIXELS = 784
+ACTIVE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +94,14 @@ class VAE(nn.Module):
 
     def forward(self, x: Any, noise: Any, labels: Any = None) -> tuple[Tensor, Tensor]:
         """(−log p(x|z), KL(q(z|x) ‖ p(z))), each (N,) in nats, at z = μ + σ ⊙ noise"""
+        nll, kl = self.terms(x, noise, labels)
+        return nll, per_example(kl)
+
+    def terms(self, x: Any, noise: Any, labels: Any = None) -> tuple[Tensor, Tensor]:
+        """−log p(x|z) (N,) and, for each dimension of z, its part of the KL divergence (N, latent), in nats"""
         mean, log_variance = self.encode(x, labels)
         z = reparameterise(mean, log_variance, noise)
-        return self.nll(self.decode(z, labels), x), kl_standard_normal(mean, log_variance)
+        return self.nll(self.decode(z, labels), x), kl_per_dimension(mean, log_variance)
 
     def nll(self, decoded: Tensor, x: Any) -> Tensor:
         """−log p(x|z)        (N, 1, 28, 28), (N, 1, 28, 28) -> (N,) nats"""
@@ -105,12 +111,18 @@ class VAE(nn.Module):
 
     # -- the objective --------------------------------------------------------------------------------------------
     def objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
-        """−ELBO of a batch, with one z per image"""
+        """−ELBO of a batch, with one z per image
+
+        `active` is the share of z's dimensions whose KL divergence is above ACTIVE nats on average: the others are
+        noise that the decoder has learnt to ignore.
+        """
         x, *labels = batch
-        nll, kl = self(x, self.noise(len(x), rng), *labels)
+        nll, parts = self.terms(x, self.noise(len(x), rng), *labels)
+        kl = per_example(parts)
         loss = negative_elbo(nll, kl, self.config.beta)
         with no_grad():
-            metrics = {"nll": ops.mean(nll), "kl": ops.mean(kl)}
+            active = ops.mean((ops.mean(parts, axis=0) > ACTIVE).astype(kl.dtype))
+            metrics = {"nll": ops.mean(nll), "kl": ops.mean(kl), "active": active}
         return loss, metrics
 
     def importance_bound(self, x: Any, rng: Any, k: int = 100, labels: Any = None) -> Array:

@@ -32,6 +32,7 @@ class WGANConfig(GANConfig):
 
     lipschitz      penalty (Adam) or clip (RMSprop, as momentum upsets a clipped critic)
     critic_steps   updates of the critic for one of the generator
+    pace           the generator's learning rate is lr · pace; a slow one lets the critic keep up (Heusel et al. 2017)
     weight         λ of the penalty
     limit          largest weight of a clipped critic
     batch_norm     batch normalisation in the critic, which the penalty does not allow
@@ -41,6 +42,7 @@ class WGANConfig(GANConfig):
     lr: float = 1e-4
     lipschitz: str = choice("penalty", ("penalty", "clip"))
     critic_steps: int = 5
+    pace: float = 1.0
     weight: float = 10.0
     limit: float = 0.01
     batch_norm: bool = False
@@ -56,16 +58,19 @@ class WGAN(DCGAN):
         self.generator, self.discriminator = self.networks(rng)
         if config.lipschitz == "penalty":
             self._refuse_batch_norm()
-            optimizer = lambda parameters: Adam(parameters, config.lr, (config.beta1, 0.9))
+            optimizer = lambda parameters, lr: Adam(parameters, lr, (config.beta1, 0.9))
         else:
-            optimizer = lambda parameters: RMSprop(parameters, config.lr)
-        critic, generator = self.discriminator.parameters(), self.generator.parameters()
-        self.players = [
-            Player("critic", critic, self.critic_objective, optimizer(critic), config.critic_steps, config.rates()),
-            Player("generator", generator, self.generator_objective, optimizer(generator), schedule=config.rates()),
-        ]
+            optimizer = RMSprop
+        self.players = []
+        for name, network, objective, repeats, pace in (
+            ("critic", self.discriminator, self.critic_objective, config.critic_steps, 1.0),
+            ("generator", self.generator, self.generator_objective, 1, config.pace),
+        ):
+            parameters = network.parameters()
+            chosen = optimizer(parameters, config.lr * pace)
+            self.players.append(Player(name, parameters, objective, chosen, repeats, config.rates(pace)))
         if config.lipschitz == "clip":
-            self.players[0].optimizer.after_step = lambda: clip_weights(critic, config.limit)
+            self.players[0].optimizer.after_step = lambda: clip_weights(self.players[0].parameters, config.limit)
 
     def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
         generator, critic = super().networks(rng)

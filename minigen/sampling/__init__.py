@@ -4,7 +4,7 @@ Each has a TITLE, EXAMPLES, ``add_options(group)``, whose options have no defaul
 ``draw(run, asked)``, which returns the path of what it wrote, or None.
 """
 
-from . import image, pairs, text
+from . import image, pairs, points, text
 from .run import Run
 
-MODALITIES = {"image": image, "pairs": pairs, "text": text}
+MODALITIES = {"image": image, "pairs": pairs, "points": points, "text": text}

@@ -80,6 +80,8 @@ def _lattice(run: Run) -> np.ndarray:
             f"--grid latent: expected a latent space of 2 dimensions, {run.name!r} has {latent}; "
             "train one with latent = 2 in a --config file."
         )
+    if getattr(run.model, "conditions", 0):
+        raise ConfigError(f"--grid latent: {run.name!r} has a latent space for each label; ask with --labels.")
     from scipy.special import ndtri
 
     quantiles = ndtri((np.arange(SIDE) + 0.5) / SIDE)
@@ -92,7 +94,7 @@ def _lines(run: Run, rows: int) -> np.ndarray:
 
     The points are the codes of two held-out images where the model has an encoder, on a straight line. Otherwise they
     are drawn from N(0, I), on the arc sin((1 − t) ω) / sin ω · a + sin(t ω) / sin ω · b with ω the angle between a
-    and b: in many dimensions all of N(0, I) lies near one sphere, and a straight line leaves it.
+    and b: in many dimensions all of N(0, I) lies near one sphere, and a straight line leaves it. A row has one label.
     """
     if hasattr(run.model, "interpolate"):
         x, labels = _held_out(run, 2 * rows)
@@ -105,7 +107,10 @@ def _lines(run: Run, rows: int) -> np.ndarray:
     length = np.linalg.norm([a, b], axis=-1, keepdims=True)
     ω = np.arccos((a * b).sum(-1, keepdims=True) / (length[0] * length[1]))
     z = (np.sin((1 - t) * ω) * a + np.sin(t * ω) * b) / np.sin(ω)
-    return _at(run, z.reshape(rows * STEPS, -1))
+    labels = (
+        {"labels": np.arange(rows).repeat(STEPS) % run.model.conditions} if hasattr(run.model, "conditions") else {}
+    )
+    return _at(run, z.reshape(rows * STEPS, -1), **labels)
 
 
 def _reconstructions(run: Run, n: int) -> np.ndarray:
@@ -121,9 +126,9 @@ def _reconstructions(run: Run, n: int) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def _at(run: Run, z: np.ndarray) -> np.ndarray:
+def _at(run: Run, z: np.ndarray, **labels: np.ndarray) -> np.ndarray:
     """The images at points of latent space."""
-    return draw_samples(run.model, len(z), run.rng, noise=backend.asarray(z.astype(np.float32)))
+    return draw_samples(run.model, len(z), run.rng, noise=backend.asarray(z.astype(np.float32)), **labels)
 
 
 def _held_out(run: Run, n: int) -> tuple[Any, list[Any]]:

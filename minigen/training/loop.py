@@ -62,7 +62,7 @@ class Player(Protocol):
 class Model(Protocol):
     """What can be trained: an `nn.Module` with a configuration, players, data and samples.
 
-    modality   what it makes: "image", "text" or "pairs" (one text from another)
+    modality   what it makes: "image", "points", "text" or "pairs" (one text from another)
     config     a dataclass of all its settings, which JSON can hold; `config.reads` is the kind of its data
     prepare    a data set -> arrays that batches are cut from, all with one entry per item on axis 0
 
@@ -70,6 +70,7 @@ class Model(Protocol):
 
     image   ``noise(n, rng)``: n latent points; ``sample(n, rng, noise=z)``: an array (n, C, H, W) in [0, 1], with
             noise a function of the parameters alone
+    points  the same, with arrays (n, 2)
     text    ``write(prompt, n, rng)``: pieces of text, one by one (:class:`minigen.models.language.LanguageModel`)
     pairs   ``translate(texts)``: as many texts
     """

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import backend
 from ..tensor import Tensor, no_grad
-from ..viz import draw_curves, image_grid, save_gif, save_png
+from ..viz import draw_curves, image_grid, save_gif, save_png, scatter
 from .files import atomic
 from .loop import Callback, Model, Record, Trainer, generators
 from .metrics import read_metrics
@@ -58,10 +58,24 @@ class ImageSamples(Callback):
         return dict(zip(("noise", "rest"), generators(self.seed)["samples"].spawn(2), strict=True))[purpose]
 
     def _draw(self, trainer: Trainer) -> None:
-        images = draw_samples(trainer.model, self.n, self._rng("rest"), noise=self.noise)
+        samples = draw_samples(trainer.model, self.n, self._rng("rest"), noise=self.noise)
         with atomic(self.folder / f"step_{trainer.step:06d}.png") as file:
-            save_png(file, image_grid(images))
+            save_png(file, self.picture(samples, trainer))
         self._drawn = trainer.step
+
+    def picture(self, samples: np.ndarray, trainer: Trainer) -> np.ndarray:
+        """Samples as one picture."""
+        return image_grid(samples)
+
+
+class PointSamples(ImageSamples):
+    """The same of 1,000 points in the plane, over as many of the data."""
+
+    def __init__(self, folder: Path, every: int, seed: int):
+        super().__init__(folder, every, seed, n=1000)
+
+    def picture(self, samples: np.ndarray, trainer: Trainer) -> np.ndarray:
+        return scatter(samples, backend.to_host(trainer.data[0][: self.n]))
 
 
 class Curves(Callback):
