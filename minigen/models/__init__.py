@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
-from . import cgan, gan, ring, vae, wgan
+from . import cgan, charlm, gan, ring, seq2seq, vae, wgan
 from .config import Config, Preset, no_such, override
 
 __all__ = ["PRESETS", "Config", "Preset", "build", "config", "describe", "learn", "names"]
 
-PRESETS: dict[str, Preset] = {**gan.PRESETS, **cgan.PRESETS, **wgan.PRESETS, **ring.PRESETS, **vae.PRESETS}
+PRESETS: dict[str, Preset] = {
+    name: preset for module in (gan, cgan, wgan, ring, vae, charlm, seq2seq) for name, preset in module.PRESETS.items()
+}
 
 
 def names() -> list[str]:
