@@ -38,8 +38,9 @@ class CGANConfig(GANConfig):
     width       of D's last hidden layer
     """
 
+    latent: int = 64
     told: str = choice("projection", ("projection", "embedding"))
-    embedding: int = 50
+    embedding: int = 10
     channels: tuple[int, ...] = (16, 32)
     width: int = 256
 
@@ -82,17 +83,16 @@ class Generator(nn.Module):
 
     def __init__(self, c: CGANConfig, rng: Any):
         fine, coarse = c.channels
-        start = {"init": nn.init.dcgan, "rng": rng}
         self.label = nn.Embedding(CLASSES, c.embedding, rng=rng)
         self.body = nn.Sequential(
-            nn.Linear(c.latent + c.embedding, 49 * coarse, **start),
+            nn.Linear(c.latent + c.embedding, 49 * coarse, rng=rng),
             nn.Reshape(coarse, 7, 7),
             nn.BatchNorm2d(coarse),
             nn.LeakyReLU(0.2),
-            nn.ConvTranspose2d(coarse, fine, 5, stride=2, padding="same", **start),
+            nn.ConvTranspose2d(coarse, fine, 5, stride=2, padding="same", rng=rng),
             nn.BatchNorm2d(fine),
             nn.LeakyReLU(0.2),
-            nn.ConvTranspose2d(fine, 1, 5, stride=2, padding="same", **start),
+            nn.ConvTranspose2d(fine, 1, 5, stride=2, padding="same", rng=rng),
             nn.Tanh(),
         )
 
@@ -103,11 +103,10 @@ class Generator(nn.Module):
 def features(inputs: int, c: CGANConfig, rng: Any) -> nn.Module:
     """h(x): two strided convolutions and a layer that sees the whole        (N, inputs, 28, 28) -> (N, width)"""
     fine, coarse = c.channels
-    start = {"init": nn.init.dcgan, "rng": rng}
     return nn.Sequential(
-        nn.Conv2d(inputs, fine, 5, stride=2, padding="same", **start),
+        nn.Conv2d(inputs, fine, 5, stride=2, padding="same", rng=rng),
         nn.LeakyReLU(0.2),
-        nn.Conv2d(fine, coarse, 5, stride=2, padding="same", **start),
+        nn.Conv2d(fine, coarse, 5, stride=2, padding="same", rng=rng),
         nn.LeakyReLU(0.2),
         nn.Flatten(),
         nn.Linear(49 * coarse, c.width, rng=rng),

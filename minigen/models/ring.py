@@ -15,7 +15,7 @@ from ..backend import Array, xp
 from ..datasets import PointSet
 from ..tensor import no_grad
 from .config import Preset
-from .gan import GAN, GANConfig, hidden
+from .gan import GAN, GANConfig
 from .wgan import WGAN, WGANConfig
 
 __all__ = ["PRESETS", "RingConfig", "RingGAN", "RingWGAN", "RingWGANConfig"]
@@ -30,7 +30,7 @@ class RingConfig(GANConfig):
     reads = "points"
     data: str = "ring"
     latent: int = 2
-    widths: tuple[int, ...] = (128, 128)
+    widths: tuple[int, ...] = (128, 128, 128)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class RingWGANConfig(WGANConfig):
     reads = "points"
     data: str = "ring"
     latent: int = 2
-    widths: tuple[int, ...] = (128, 128)
+    widths: tuple[int, ...] = (128, 128, 128)
 
 
 class _Plane:
@@ -49,10 +49,14 @@ class _Plane:
     modality = "points"
 
     def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
-        c = self.config
-        last = c.widths[-1]
-        generator = nn.Sequential(*hidden(c.latent, c.widths, rng), nn.Linear(last, PLANE, rng=rng))
-        return generator, nn.Sequential(*hidden(PLANE, c.widths, rng), nn.Linear(last, 1, rng=rng))
+        return self._network(self.config.latent, PLANE, rng), self._network(PLANE, 1, rng)
+
+    def _network(self, inputs: int, outputs: int, rng: Any) -> nn.Module:
+        sizes = (inputs, *self.config.widths)
+        layers = [
+            layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b, rng=rng), nn.ReLU())
+        ]
+        return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs, rng=rng))
 
     def prepare(self, dataset: PointSet) -> tuple[Array, ...]:
         """The points as they are: float32 (N, 2)."""
@@ -94,6 +98,6 @@ PRESETS = {
     "ring-wgan-gp": Preset(
         "Wasserstein GAN with gradient penalty on the same ring: finds all eight",
         RingWGAN,
-        RingWGANConfig(batch_size=128, lr=2e-3, pace=0.2, schedule="cosine", steps=3000),
+        RingWGANConfig(batch_size=128, lr=2e-3, pace=0.2, schedule="cosine", steps=2000),
     ),
 }

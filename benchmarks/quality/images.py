@@ -1,0 +1,118 @@
+"""Images and points: likelihoods of VAEs, digits on demand, modes, distances."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from minigen.errors import ConfigError
+
+from .rows import Bench, Figures, Row, done
+
+EPOCH = 468  # steps of 128 of MNIST's 60,000 digits
+ROOT = Path(__file__).resolve().parents[2]
+
+
+# -- likelihood -------------------------------------------------------------------------------------------------------
+
+
+def likelihood(bench: Bench, run: Path) -> Figures:
+    found = bench.evaluate(run)["likelihood"]
+    return {
+        "-ELBO": found["negative_elbo"]["mean"],
+        "s.e.": found["negative_elbo"]["standard_error"],
+        "IWAE": found["iwae_100"]["mean"],
+    }
+
+
+def vae(bench: Bench) -> Figures:
+    return likelihood(bench, bench.train("vae", data="mnist", steps=10 * EPOCH, quick={"steps": 4 * EPOCH}))
+
+
+def vae_conv(bench: Bench) -> Figures:
+    settings = {"pixels": "binary", "hidden": [16, 32], "lr": 4e-3, "schedule": "cosine", "steps": 90 * EPOCH}
+    return likelihood(bench, bench.train("vae-conv", data="mnist", **settings, quick={"steps": 4 * EPOCH}))
+
+
+def within(limit: float):
+    return lambda figures: figures["-ELBO"] <= limit and figures["IWAE"] < figures["-ELBO"]
+
+
+def vae_time(bench: Bench) -> Figures:
+    """minigen's time over PyTorch's for a training step of the preset `vae`: the same weights, batches and losses."""
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    file = bench.folder / "time.json"
+    command = [sys.executable, "-m", "benchmarks", "--workload", "mlp_vae", "--peer", "torch", "--json", str(file)]
+    done(subprocess.run(command + ["--quick"] * bench.quick, cwd=ROOT).returncode, "the comparison")
+    rows = json.loads(file.read_text())["rows"]
+    if not rows or not rows[0]["ratio_median"]:
+        raise ConfigError('vae-time: PyTorch is not installed; pip install "minigen[bench]".')
+    return {"ratio of minima": rows[0]["ratio_min"], "median ratio": rows[0]["ratio_median"],
+            "milliseconds": rows[0]["ours_ms"], "threads": rows[0]["threads"]}  # fmt: skip
+
+
+# -- digits on demand -------------------------------------------------------------------------------------------------
+
+
+def on_demand(model: str, quick: int):
+    def measure(bench: Bench) -> Figures:
+        found = bench.evaluate(bench.train(model, quick={"steps": quick}))
+        return {"asked for": found["asked_for"]} | picked(found, "model", "frechet", "recall", "classes")
+
+    return measure
+
+
+def picked(found: Figures, row: str, *columns: str) -> Figures:
+    return {column: found["samples"][row][column] for column in columns}
+
+
+# -- the ring ---------------------------------------------------------------------------------------------------------
+
+
+def ring(model: str):
+    def measure(bench: Bench) -> Figures:
+        found = bench.evaluate(bench.train(model))
+        figures = {"modes": found["covered"], "within 3 sigma": found["high_quality"]}
+        if "gradient_norm" in found:
+            figures["gradient norm"] = found["gradient_norm"]
+        return figures
+
+    return measure
+
+
+# -- convolutions or not ----------------------------------------------------------------------------------------------
+
+
+def equal_time(bench: Bench) -> Figures:
+    """`gan` and `dcgan` for as many seconds each, and two models without a network, all against the same digits."""
+    budget = "1m" if bench.quick else "10m"
+    found = {m: bench.evaluate(bench.train(m, steps=1_000_000, budget=budget), "--baselines") for m in ("gan", "dcgan")}
+    return {
+        "Frechet dcgan": found["dcgan"]["samples"]["model"]["frechet"],
+        "gan": found["gan"]["samples"]["model"]["frechet"],
+        "mixture": found["dcgan"]["samples"]["mixture of 10 Gaussians"]["frechet"],
+        "real": found["dcgan"]["samples"]["real"]["frechet"],
+        "classes": found["dcgan"]["samples"]["model"]["classes"],
+    }
+
+
+ROWS = [
+    Row("vae", "vae, 784-400-20, Adam 1e-3, batch 128, 10 epochs of MNIST", "-ELBO <= 105.0 nats, IWAE below it", vae,
+        within(105.0), 3),
+    Row("vae-conv", "vae-conv on MNIST with pixels drawn once", "-ELBO <= 93.8 nats, IWAE below it", vae_conv,
+        within(93.8), 30),
+    Row("vae-time", "a training step of vae, minigen's time over PyTorch's", "ratio at most 1", vae_time,
+        lambda f: f["median ratio"] <= 1, 1),
+    Row("ring-wgan-gp", "ring-wgan-gp on eight Gaussians", "8 of 8 modes, gradient norm 1 +- 0.1", ring("ring-wgan-gp"),
+        lambda f: f["modes"] == 8 and abs(f["gradient norm"] - 1) <= 0.1, 2),
+    Row("ring-gan", "ring-gan on the same, the contrast", "fewer than 8 modes", ring("ring-gan"),
+        lambda f: f["modes"] < 8, 1),
+    Row("cgan", "cgan on 10,000 digits", "95 % are the digit asked for", on_demand("cgan", 500),
+        lambda f: f["asked for"] >= 0.95, 6),
+    Row("cvae", "cvae on 10,000 digits", "95 % are the digit asked for", on_demand("cvae", 1500),
+        lambda f: f["asked for"] >= 0.95, 2),
+    Row("dcgan-gan", "dcgan and gan, ten minutes each, on 10,000 digits", "10 classes; dcgan < gan < mixture",
+        equal_time, lambda f: f["Frechet dcgan"] < f["gan"] < f["mixture"] and f["classes"] == 10, 22),
+]  # fmt: skip
