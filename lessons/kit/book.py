@@ -1,4 +1,4 @@
-"""The book: every lesson run and made a page, with an index, a search and the errata, for a browser without a network."""
+"""The book: every lesson run and made a page, with index, search and errata, for a browser without a network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ SETTINGS = {
     "html_static_path": ["static"],
     "html_css_files": ["book.css"],
     "pygments_style": "tango",
-    "pygments_dark_style": "github-dark",
     "exclude_patterns": ["download"],
     "extensions": ["myst_nb", "sphinx.ext.mathjax"],
     "mathjax_path": "tex-svg-full.js",
@@ -42,7 +41,7 @@ SETTINGS = {
 }
 
 STYLE = """
-div.cell_output pre { background: none; border: 0; padding: 0 0 0 .9em; border-left: 3px solid var(--color-brand-primary); }
+div.cell_output pre { background: none; border: 0; border-left: 3px solid var(--color-brand-primary); padding: 0 .9em; }
 div.cell div.cell_input { border: 0; border-radius: .3em; }
 div.math, mjx-container[display="true"] { overflow-x: auto; overflow-y: hidden; }
 details { margin: .5em 0 1.2em; } summary { cursor: pointer; }
@@ -88,9 +87,9 @@ def write_source(source: Path) -> None:
 FIRST = """# minigen: the lessons
 
 Generative models from scratch, in {count} lessons. Each builds one idea by hand, runs it, breaks it, and ends by
-comparing it with minigen's own code. Every number on these pages was computed when the book was built, and so was every
-picture. Begin with lesson 00, which has the map and the notation, or with whatever you are curious about: each page says
-what it needs.
+comparing it with minigen's own code. All numbers and pictures on these pages were computed when the book was built.
+Begin with lesson 00, which has the map and the notation, or with whatever you are curious about: each page says what it
+needs.
 
 Left and right arrow keys step through a computation where a page shows one.
 
@@ -113,7 +112,7 @@ def _mathjax() -> Path:
 
 
 def page(lesson: Lesson):
-    """The lesson's notebook as a page: with links to take it away, index entries, and solutions that open on a click."""
+    """The lesson's notebook as a page: with links to take it away, index entries, and solutions behind a click."""
     from nbformat.v4 import new_markdown_cell
 
     book = notebook(lesson)
@@ -159,13 +158,16 @@ def errata() -> str:
     table = tomllib.loads((LESSONS / "errata.toml").read_text("utf-8"))
     lines = [
         "# Errata", "",
-        f"The articles that these lessons follow contain errors. Of {len(table)} of them, {len(table.keys() & shown)} are "
-        "shown by running them. A formula's id is the article's letter and a number.", "",
-        "| id | article, section | what was written | what is right | where it is shown |", "|---|---|---|---|---|",
+        f"The articles that these lessons follow contain errors. Of these {len(table)}, {len(table.keys() & shown)} "
+        "are shown by running them. A formula's id is the article's letter and a number.", "",
+        "| id | article, section | what was written, and what is right | shown in |", "|---|---|---|---|",
     ]  # fmt: skip
     for key, row in table.items():
-        where = ", ".join(f"[{lesson.number:02d}]({lesson.name}.ipynb)" for lesson in shown.get(key, [])) or "not yet"
-        cells = [key, f"{key[0]}, {row['section']}", row["wrote"], row["right"], where]
+        where = (
+            ", ".join(f"[{lesson.number:02d}]({lesson.name}.ipynb)" for lesson in shown.get(key, [])) or "no lesson yet"
+        )
+        both = f"{row['wrote']}<br>**right:** {row['right']}"
+        cells = [key, f"{key[0]}, {row['section']}", both, where]
         lines.append("| " + " | ".join(_in_table(cell) for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
