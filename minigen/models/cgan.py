@@ -144,6 +144,6 @@ PRESETS = {
     "cgan": Preset(
         "GAN that is told the digit",
         CGAN,
-        CGANConfig(lr=1e-3, steps=2000),
+        CGANConfig(lr=1e-3, schedule="cosine", steps=2000),
     ),
 }
