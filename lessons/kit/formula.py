@@ -78,8 +78,11 @@ class _Reader:
                 return "½"
             return f"{_grouped(above)}/{_grouped(below)}"
         if name == "sqrt":
+            root = "√"
+            if self.tokens[self.at : self.at + 3] == ["[", "3", "]"]:
+                root, self.at = "∛", self.at + 3
             inside = self.one().strip()
-            return f"√{inside}" if len(inside) == 1 else f"√({inside})"
+            return root + (inside if len(inside) == 1 else f"({inside})")
         if name in ACCENTS:
             return "".join(c + ACCENTS[name] for c in self.one())
         if name in LETTERS:
