@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
-from minigen.errors import ConfigError
-
-from .rows import Bench, Figures, Row, done
+from .rows import Bench, Figures, Row, time_ratio
 
 EPOCH = 468  # steps of 128 of MNIST's 60,000 digits
-ROOT = Path(__file__).resolve().parents[2]
 
 
 # -- likelihood -------------------------------------------------------------------------------------------------------
@@ -38,19 +32,6 @@ def vae_conv(bench: Bench) -> Figures:
 
 def within(limit: float):
     return lambda figures: figures["-ELBO"] <= limit and figures["IWAE"] < figures["-ELBO"]
-
-
-def vae_time(bench: Bench) -> Figures:
-    """minigen's time over PyTorch's for a training step of the preset `vae`: the same weights, batches and losses."""
-    bench.folder.mkdir(parents=True, exist_ok=True)
-    file = bench.folder / "time.json"
-    command = [sys.executable, "-m", "benchmarks", "--workload", "mlp_vae", "--peer", "torch", "--json", str(file)]
-    done(subprocess.run(command + ["--quick"] * bench.quick, cwd=ROOT).returncode, "the comparison")
-    rows = json.loads(file.read_text())["rows"]
-    if not rows or not rows[0]["ratio_median"]:
-        raise ConfigError('vae-time: PyTorch is not installed; pip install "minigen[bench]".')
-    return {"ratio of minima": rows[0]["ratio_min"], "median ratio": rows[0]["ratio_median"],
-            "milliseconds": rows[0]["ours_ms"], "threads": rows[0]["threads"]}  # fmt: skip
 
 
 # -- digits on demand -------------------------------------------------------------------------------------------------
@@ -103,7 +84,7 @@ ROWS = [
         within(105.0), 3),
     Row("vae-conv", "vae-conv on MNIST with pixels drawn once", "-ELBO <= 93.8 nats, IWAE below it", vae_conv,
         within(93.8), 30),
-    Row("vae-time", "a training step of vae, minigen's time over PyTorch's", "ratio at most 1", vae_time,
+    Row("vae-time", "a training step of vae, minigen's time over PyTorch's", "ratio at most 1", time_ratio("mlp_vae"),
         lambda f: f["median ratio"] <= 1, 1),
     Row("ring-wgan-gp", "ring-wgan-gp on eight Gaussians", "8 of 8 modes, gradient norm 1 +- 0.1", ring("ring-wgan-gp"),
         lambda f: f["modes"] == 8 and abs(f["gradient norm"] - 1) <= 0.1, 2),

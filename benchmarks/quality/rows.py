@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minigen import evaluate, train
-from minigen.errors import MinigenError
+from minigen.errors import ConfigError, MinigenError
 from minigen.training import checkpoint, runs
 
 Figures = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,23 @@ class Bench:
         """What ``python -m minigen.evaluate RUN`` writes."""
         done(evaluate.main([str(run), "--seed", str(self.seed), *options]), f"the evaluation of {run.name}")
         return json.loads((run / "metrics.json").read_text())
+
+
+def time_ratio(workload: str) -> Callable[[Bench], Figures]:
+    """minigen's time over PyTorch's for a training step: the same weights, batches and losses (`benchmarks`)."""
+
+    def measure(bench: Bench) -> Figures:
+        bench.folder.mkdir(parents=True, exist_ok=True)
+        file = bench.folder / "time.json"
+        command = [sys.executable, "-m", "benchmarks", "--workload", workload, "--peer", "torch", "--json", str(file)]
+        done(subprocess.run(command + ["--quick"] * bench.quick, cwd=ROOT).returncode, "the comparison")
+        rows = json.loads(file.read_text())["rows"]
+        if not rows or not rows[0]["ratio_median"]:
+            raise ConfigError(f'{workload}: PyTorch is not installed; pip install "minigen[bench]".')
+        return {"ratio of minima": rows[0]["ratio_min"], "median ratio": rows[0]["ratio_median"],
+                "milliseconds": rows[0]["ours_ms"], "threads": rows[0]["threads"]}  # fmt: skip
+
+    return measure
 
 
 class Stopped(MinigenError):
