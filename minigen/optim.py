@@ -181,7 +181,6 @@ class Adam(Optimizer):
     """
 
     averages = ("m", "v")
-    weight_decay = 0.0
 
     def __init__(self, parameters: Sequence[Tensor], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8):  # fmt: skip
@@ -190,19 +189,25 @@ class Adam(Optimizer):
         self.eps = self._positive("eps", eps)
 
     def _update(self, p, g, m, v, *, t):
-        kernels.adam_step(p, g, m, v, t, self.lr, *self.betas, self.eps, self.weight_decay)
+        kernels.adam_step(p, g, m, v, t, self.lr, *self.betas, self.eps, 0.0)
 
 
 class AdamW(Adam):
     """θ ← (1 − η λ) θ − η m̂ / (√v̂ + ε)        Adam with decoupled weight decay λ (Loshchilov & Hutter 2019)
 
-    The decay acts on θ alone and not, as L2 regularisation does, on the gradient that the averages m and v see.
+    The decay acts on θ alone and not, as L2 regularisation does, on the gradient that the averages m and v see. With
+    `matrices_only` parameters of one axis, biases and the scales of normalisation, do not decay.
     """
 
     def __init__(self, parameters: Sequence[Tensor], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-                 eps: float = 1e-8, weight_decay: float = 0.01):  # fmt: skip
+                 eps: float = 1e-8, weight_decay: float = 0.01, matrices_only: bool = False):  # fmt: skip
         super().__init__(parameters, lr, betas, eps)
         self.weight_decay = self._decay(weight_decay)
+        self.matrices_only = matrices_only
+
+    def _update(self, p, g, m, v, *, t):
+        decay = 0.0 if self.matrices_only and p.ndim < 2 else self.weight_decay
+        kernels.adam_step(p, g, m, v, t, self.lr, *self.betas, self.eps, decay)
 
 
 def clip_grad_norm(gradients: Sequence[Tensor | Array | None], max_norm: float) -> Tensor:
@@ -222,7 +227,7 @@ def clip_grad_norm(gradients: Sequence[Tensor | Array | None], max_norm: float) 
     arrays = [g.data if isinstance(g, Tensor) else g for g in gradients if g is not None]
     if not arrays:
         raise GraphError("clip_grad_norm: there is no gradient to clip; call backward() on the loss first.")
-    norm = xp.sqrt(sum((g * g).sum() for g in arrays))
+    norm = xp.sqrt(sum(xp.vdot(g, g) for g in arrays))
     scale = xp.minimum(max_norm / (norm + 1e-6), 1.0)
     for g in arrays:
         g *= scale

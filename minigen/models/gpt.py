@@ -2,9 +2,9 @@
 
     h₀ = tokens[x] + positions,   h_l = layer_l(h_{l−1}) with a causal mask,   logits = LN(h_L) tokensᵀ
 
-with pre-norm layers (Radford et al. 2019). One matrix is embedding and output: a symbol is likely where the state points
-in the direction of its vector (Press & Wolf 2017). Weights start as N(0, 0.02²), those that end a branch divided by
-√(2 L), so that the sum over the 2 L branches does not grow with their number.
+with pre-norm layers (Radford et al. 2019). One matrix is embedding and output: a symbol is likely where the state
+points in the direction of its vector (Press & Wolf 2017). Weights start as N(0, 0.02²), those that end a branch
+divided by √(2 L), so that the sum over the 2 L branches does not grow with their number.
 """
 
 from __future__ import annotations

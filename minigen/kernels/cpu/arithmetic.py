@@ -1,7 +1,7 @@
 """The exponential in float32, written as arithmetic, so that the compiler vectorises the loop around it; rows.
 
-Such a loop must not be compiled with `reassoc`, which would cancel the rounding by ROUND, nor with `nnan`: NaN must
-stay NaN.
+Such a loop must not be compiled with `reassoc`, which would cancel the rounding by ROUND, nor with `nnan`: there NaN
+must stay NaN.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["EXACT", "LANES", "F", "exp", "largest", "total"]
+__all__ = ["EXACT", "F", "exp", "largest", "total"]
 
 F = np.float32
 EXACT = {"contract", "nsz"}  # the fastmath flags of such a loop: products and sums fused, no more
 
-LANES = 16
 ROUND = F(1.5 * 2**23)  # adding it to a small number leaves the nearest integer in the low bits of the mantissa
 ROUND_BITS = np.int32(0x4B400000)
 
@@ -50,17 +49,10 @@ def total(row):
     return s
 
 
-@njit(cache=True, error_model="numpy")
-def largest(row, lanes):
-    """The largest element that is not NaN, in lanes side by side so that the compiler compares them together."""
-    for k in range(LANES):
-        lanes[k] = row[k % row.size]
-    for j in range(LANES, row.size - LANES + 1, LANES):
-        for k in range(LANES):
-            lanes[k] = row[j + k] if row[j + k] > lanes[k] else lanes[k]
-    top = lanes[0]
-    for k in range(LANES):
-        top = lanes[k] if lanes[k] > top else top
-    for j in range(max(0, row.size - LANES), row.size):
-        top = row[j] if row[j] > top else top
-    return top
+@njit(cache=True, fastmath={"reassoc", "nsz", "nnan"}, error_model="numpy")
+def largest(row):
+    """max row, or any number if there is NaN in it: what is done next, Σ e^(row − largest), is NaN then anyway"""
+    m = row[0]
+    for j in range(row.size):
+        m = row[j] if row[j] > m else m
+    return m

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from ..reference import attention as reference
-from .arithmetic import EXACT, LANES, F, exp, largest, total
+from .arithmetic import EXACT, F, exp, largest, total
 from .blas import FACTORS, gemm, gemm_bt, share
 
 __all__ = ["attention", "attention_gradients"]
@@ -34,9 +34,9 @@ def _times(row, c):
 
 
 @njit(cache=True, error_model="numpy")
-def _softmax(row, lanes, scale):
+def _softmax(row, scale):
     """row = softmax(scale · row), 0 if all of it is −∞"""
-    top = largest(row, lanes)
+    top = largest(row)
     _exps(row, F(0) if top == F(-np.inf) else top, scale)
     s = total(row)
     if s != F(0):
@@ -63,7 +63,6 @@ def _row(a, n, h, i):
 def _forward(first, last, scratch, shape, q, k, v, y, p, mask, masked, causal, scale, one):
     """The heads first … last"""
     heads, T, U, d, e = shape
-    lanes = np.empty(LANES, F)
     for tile in range(first, last):
         n, h = tile // heads, tile % heads
         for i in range(0, T, BLOCK):
@@ -78,7 +77,7 @@ def _forward(first, last, scratch, shape, q, k, v, y, p, mask, masked, causal, s
                         if not mask[n, h, r, j]:
                             row[j] = F(-np.inf)
                 if limit > 0:
-                    _softmax(row[:limit], lanes, scale)
+                    _softmax(row[:limit], scale)
                 row[limit:] = F(0)
             gemm(False, m, e, seen, p_block, U, _row(v, n, h, 0), v[3], 0, _row(y, n, h, i), y[3], one)
 

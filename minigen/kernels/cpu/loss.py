@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from ..reference import loss as reference
-from .arithmetic import EXACT, LANES, F, exp, largest, total
+from .arithmetic import EXACT, F, exp, largest, total
 
 __all__ = ["bce_with_logits", "softmax_cross_entropy", "softmax_cross_entropy_gradient"]
 
@@ -67,10 +67,10 @@ def _exps(row, top, out):
 
 @njit(cache=True, error_model="numpy")
 def _cross_entropy(logits, labels, loss, m, s):
-    e, lanes = np.empty(logits.shape[1], F), np.empty(LANES, F)
+    e = np.empty(logits.shape[1], F)
     for i in range(labels.size):
         row = logits[i]
-        m[i] = largest(row, lanes)
+        m[i] = largest(row)
         _exps(row, m[i], e)
         s[i] = np.log(total(e))
         loss[i] = s[i] - (row[labels[i]] - m[i])
