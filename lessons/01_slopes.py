@@ -123,7 +123,7 @@ assert two_sides[0] > 1e-3  # far too small a step: hardly a digit is right
 
 # %% [markdown]
 # And in `float32`, which networks are trained in, there are only about 7 digits. The step that was so good is now far
-# too small, and even the best one leaves more than a thousand times the error. This is why slopes are *checked* in `float64`.
+# too small, and even the best one leaves more than a thousand times the error. So slopes are *checked* in `float64`.
 
 # %%
 small = np.float32

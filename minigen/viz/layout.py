@@ -11,7 +11,7 @@ def layered(count: int, arrows: list[tuple[int, int]]) -> tuple[int, int, list[t
     """Width, height, the middle of each box and the SVG path of each arrow; box i comes before all it points to.
 
     A box lies one layer below the lowest that points to it; one that nothing points to, just above its first user. An
-    arrow over several layers has a place of its own in each. A layer's order is that of the mean place of its neighbours.
+    arrow over several layers has a place of its own in each. A layer is in the order of its neighbours' mean places.
     """
     layer = [0] * count
     for i in range(count):

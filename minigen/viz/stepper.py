@@ -20,8 +20,17 @@ import numpy as np
 from .. import backend, ops
 from ..errors import GraphError
 from ..tensor import (
-    Tensor, _check_versions, _completed, _cotangent, _joint_gradients, _Output, _parents, _unbroadcast, no_grad, primitive,
-)  # fmt: skip
+    Tensor,
+    _check_versions,
+    _completed,
+    _cotangent,
+    _joint_gradients,
+    _Output,
+    _parents,
+    _unbroadcast,
+    no_grad,
+    primitive,
+)
 from .layout import layered
 
 __all__ = ["Trace", "trace"]
