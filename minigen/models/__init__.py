@@ -17,7 +17,9 @@ from .config import Config, Preset, no_such, override
 __all__ = ["PRESETS", "Config", "Preset", "build", "config", "describe", "learn", "names"]
 
 PRESETS: dict[str, Preset] = {
-    name: preset for module in (gan, cgan, wgan, ring, vae, charlm, gpt, seq2seq) for name, preset in module.PRESETS.items()
+    name: preset
+    for module in (gan, cgan, wgan, ring, vae, charlm, gpt, seq2seq)
+    for name, preset in module.PRESETS.items()
 }
 
 
