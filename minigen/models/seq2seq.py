@@ -128,7 +128,7 @@ PRESETS = {
     "seq2seq": Preset(
         "LSTM encoder and decoder with attention: dates as people write them to 2026-11-21",
         Seq2Seq,
-        Seq2SeqConfig(steps=1500, batch_size=64, lr=4e-3, schedule="cosine"),
+        Seq2SeqConfig(steps=1000, batch_size=64, lr=4e-3, schedule="cosine"),
     ),
     "seq2seq-plain": Preset(
         "LSTM encoder and decoder without attention, with the sizes of article A",
