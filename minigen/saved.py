@@ -13,7 +13,7 @@ __all__ = ["trained"]
 
 
 def trained(folder: Path) -> tuple[str, Any]:
-    """The model of a run, with the weights of its last checkpoint. Errors name what is damaged."""
+    """The model of a run, with the weights of its last checkpoint, in evaluation mode. Errors name what is damaged."""
     config = runs.read(folder)
     saved = checkpoint.load(folder)
     model = models.build(config["model"], config["config"], rng=generators(0)["weights"])
@@ -21,4 +21,4 @@ def trained(folder: Path) -> tuple[str, Any]:
         model.load_state_dict(weights(saved))
     except MinigenError as error:
         raise type(error)(f"{saved.path}: {error}") from error
-    return config["model"], model
+    return config["model"], model.eval()

@@ -5,6 +5,7 @@ import pytest
 
 from minigen import models, nn
 from minigen.datasets import load
+from minigen.errors import ConfigError
 from minigen.losses import wasserstein
 from minigen.optim import Adam
 from minigen.tensor import grad
@@ -71,3 +72,24 @@ def test_the_penalty_brings_the_critic_s_slope_to_one(images):
         norms.append(metrics["gradient norm"].item())
     assert abs(norms[0] - 1) > 0.3
     assert np.mean(norms[-20:]) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["wgan-gp", "ring-wgan-gp"])
+def test_batch_normalisation_in_a_penalised_critic_is_refused_and_why(name):
+    with pytest.raises(ConfigError, match=r"batch normalisation at 'discriminator\.\d'.* of each example alone"):
+        models.build(name, {"batch_norm": True}, rng=np.random.default_rng(0))
+
+
+def test_a_clipped_critic_may_have_batch_normalisation(images):
+    model = models.build("wgan", {"batch_norm": True}, rng=np.random.default_rng(0))
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in model.discriminator.modules()) == 1
+    assert model.discriminator(images[:3]).shape == (3, 1)
+    ring = models.build("ring-wgan-gp", {"batch_norm": True, "lipschitz": "clip"}, rng=np.random.default_rng(0))
+    assert sum(isinstance(m, nn.BatchNorm1d) for m in ring.discriminator.modules()) == 2
+
+
+def test_the_generator_s_pace():
+    model = models.build("ring-wgan-gp", {"lr": 1e-3, "pace": 0.25, "steps": 10}, rng=np.random.default_rng(0))
+    critic, generator = model.players
+    assert (critic.optimizer.lr, generator.optimizer.lr) == (1e-3, 0.25e-3)
+    assert critic.schedule(0) == 1e-3 and generator.schedule(5) == pytest.approx(0.125e-3) and critic.schedule(10) == 0

@@ -37,7 +37,8 @@ class VAEConfig(Scheduled):
     """Settings of every VAE, beside those of :class:`Scheduled`.
 
     network      mlp: 784 → hidden → latent and back; conv: two 3×3 convolutions of stride 2 and their transposes
-    hidden       widths of the mlp, or channels of the two convolutions
+    hidden       widths of the mlp; or channels of the two convolutions, then widths of layers between them and z
+    batch_norm   batch normalisation of the hidden layers of both networks
     latent       length of z
     likelihood   p(x|z): bernoulli (the decoder gives logits) or gaussian (it gives means, of fixed variance)
     variance     of the Gaussian likelihood: ½ makes −log p the squared error [E2], 1 half of it [C4]
@@ -48,6 +49,7 @@ class VAEConfig(Scheduled):
     batch_size: int = 128
     network: str = choice("mlp", ("mlp", "conv"))
     hidden: tuple[int, ...] = (400,)
+    batch_norm: bool = False
     latent: int = 20
     likelihood: str = choice("bernoulli", ("bernoulli", "gaussian"))
     variance: float = 0.5
@@ -56,7 +58,7 @@ class VAEConfig(Scheduled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.network == "conv" and len(self.hidden) != 2:
+        if self.network == "conv" and len(self.hidden) < 2:
             raise ConfigError(f"hidden: the conv network has two convolutions, got {len(self.hidden)} widths.")
 
 
@@ -210,18 +212,20 @@ class ConditionalVAE(VAE):
 # -- networks ---------------------------------------------------------------------------------------------------------
 
 
+def _layers(c: VAEConfig, widths: tuple[int, ...], rng: Any) -> list[nn.Module]:
+    """Fully connected layers from each width to the next, each followed by ReLU"""
+    layers: list[nn.Module] = []
+    for a, b in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(a, b, rng=rng), *([nn.BatchNorm1d(b)] if c.batch_norm else []), nn.ReLU()]
+    return layers
+
+
 def _mlp(c: VAEConfig, conditions: int, rng: Any) -> tuple[nn.Module, nn.Module, nn.Module]:
     """784 → hidden → [μ, log σ²];  z → hidden, reversed → 784, with ReLU between"""
-
-    def layers(widths: tuple[int, ...]) -> list[nn.Module]:
-        return [
-            layer for a, b in zip(widths, widths[1:], strict=False) for layer in (nn.Linear(a, b, rng=rng), nn.ReLU())
-        ]
-
-    encoder = nn.Sequential(nn.Flatten(), *layers((PIXELS, *c.hidden)))
+    encoder = nn.Sequential(nn.Flatten(), *_layers(c, (PIXELS, *c.hidden), rng))
     head = nn.Linear(c.hidden[-1] + conditions, 2 * c.latent, rng=rng)
     decoder = nn.Sequential(
-        *layers((c.latent + conditions, *reversed(c.hidden))),
+        *_layers(c, (c.latent + conditions, *reversed(c.hidden)), rng),
         nn.Linear(c.hidden[0], PIXELS, rng=rng),
         nn.Reshape(*IMAGE),
     )
@@ -229,24 +233,29 @@ def _mlp(c: VAEConfig, conditions: int, rng: Any) -> tuple[nn.Module, nn.Module,
 
 
 def _convolutions(c: VAEConfig, conditions: int, rng: Any) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """Conv 3×3, stride 2, twice → [μ, log σ²];  z → 7 × 7 → transposed convolutions, twice → 28 × 28 [B9, corrected]
+    """Conv 3×3, stride 2, twice → widths → [μ, log σ²];  z → widths → 7 × 7 → transposed convolutions, twice → 28 × 28
 
-    B9 ends its encoder in z = Dense(20, sigmoid), which is neither a sample nor a function of μ and σ.
+    B9, corrected: it ends its encoder in z = Dense(20, sigmoid), which is neither a sample nor a function of μ and σ.
     """
-    first, second = c.hidden
+    first, second, *more = c.hidden
+    widths = (second * 49, *more)
+    norm = lambda channels: [nn.BatchNorm2d(channels)] if c.batch_norm else []
     encoder = nn.Sequential(
         nn.Conv2d(1, first, 3, stride=2, padding="same", rng=rng),
+        *norm(first),
         nn.ReLU(),
         nn.Conv2d(first, second, 3, stride=2, padding="same", rng=rng),
+        *norm(second),
         nn.ReLU(),
         nn.Flatten(),
+        *_layers(c, widths, rng),
     )
-    head = nn.Linear(second * 49 + conditions, 2 * c.latent, rng=rng)
+    head = nn.Linear(widths[-1] + conditions, 2 * c.latent, rng=rng)
     decoder = nn.Sequential(
-        nn.Linear(c.latent + conditions, second * 49, rng=rng),
-        nn.ReLU(),
+        *_layers(c, (c.latent + conditions, *reversed(widths)), rng),
         nn.Reshape(second, 7, 7),
         nn.ConvTranspose2d(second, first, 3, stride=2, padding="same", rng=rng),
+        *norm(first),
         nn.ReLU(),
         nn.ConvTranspose2d(first, 1, 3, stride=2, padding="same", rng=rng),
     )

@@ -56,6 +56,8 @@ class WGAN(DCGAN):
     def __init__(self, config: WGANConfig, *, rng: Any):
         self.config = config
         self.generator, self.discriminator = self.networks(rng)
+        if config.batch_norm:
+            self.discriminator = with_batch_norm(self.discriminator)
         if config.lipschitz == "penalty":
             self._refuse_batch_norm()
             optimizer = lambda parameters, lr: Adam(parameters, lr, (config.beta1, 0.9))
@@ -71,13 +73,6 @@ class WGAN(DCGAN):
             self.players.append(Player(name, parameters, objective, chosen, repeats, config.rates(pace)))
         if config.lipschitz == "clip":
             self.players[0].optimizer.after_step = lambda: clip_weights(self.players[0].parameters, config.limit)
-
-    def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
-        generator, critic = super().networks(rng)
-        if self.config.batch_norm:
-            first, act, second, *rest = critic
-            critic = nn.Sequential(first, act, second, nn.BatchNorm2d(second.out_channels), *rest)
-        return generator, critic
 
     def _refuse_batch_norm(self) -> None:
         for name, module in self.discriminator.named_modules("discriminator"):
@@ -104,6 +99,18 @@ class WGAN(DCGAN):
         """L_G on as many samples as the batch has images; it is not shown the images."""
         fake = self.generator(self.noise(len(batch[0]), rng))
         return generator_loss(self.discriminator(fake)), {"variety": variety(fake, batch[0])}
+
+
+def with_batch_norm(critic: nn.Sequential) -> nn.Sequential:
+    """The critic with batch normalisation after all layers with weights but the first and the last."""
+    inner = [layer for layer in critic if isinstance(layer, nn.Conv2d | nn.Linear)][1:-1]
+    layers: list[nn.Module] = []
+    for layer in critic:
+        layers.append(layer)
+        if layer in inner:
+            convolution = isinstance(layer, nn.Conv2d)
+            layers.append(nn.BatchNorm2d(layer.out_channels) if convolution else nn.BatchNorm1d(layer.out_features))
+    return nn.Sequential(*layers)
 
 
 PRESETS = {

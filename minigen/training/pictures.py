@@ -18,12 +18,14 @@ from .metrics import read_metrics
 
 def draw_samples(model: Model, n: int, rng: np.random.Generator, **options: Any) -> np.ndarray:
     """``model.sample(n, rng, **options)`` in evaluation mode, without a graph, as an array on the host."""
+    training = getattr(model, "training", True)
     model.eval()
     try:
         with no_grad():
             drawn = model.sample(n, rng, **options)
     finally:
-        model.train()
+        if training:
+            model.train()
     return backend.to_host(drawn.data if isinstance(drawn, Tensor) else drawn)
 
 

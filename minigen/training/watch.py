@@ -23,7 +23,7 @@ class Rule:
     remedy: str
 
 
-GAME = "try batch_norm = true, a smaller --lr, or a Wasserstein loss, as wgan-gp has it"
+GAME = "try a smaller --lr, batch_norm = true in the generator, or the game of wgan-gp"
 RULES = (
     Rule("discriminator.loss", 0.1, float("inf"), "the discriminator has won and the generator learns nothing", GAME),
     Rule("generator.variety", 0.1, float("inf"), "the samples are nearly all the same, as the data are not", GAME),
