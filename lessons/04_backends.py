@@ -67,8 +67,8 @@ assert python > 5 * numpy
 
 # %% [markdown]
 # NumPy wins over Python because Python decides anew for every number what kind of thing it is and what `+` means for
-# it. NumPy decides once for the whole array. Between NumPy and Numba it is close, and depends on the machine: nearly
-# all the time goes into $e^x$ and the logarithm, and NumPy's take several numbers with each instruction.
+# it. NumPy decides once for the whole array. Compare the last two before you believe that compiled always means faster:
+# nearly all the time goes into $e^x$ and the logarithm, and NumPy's take several numbers with each instruction.
 #
 # Then what is Numba for? Take a formula of plain arithmetic, on a million numbers: $y = x - x^3 / 3$.
 

@@ -22,7 +22,7 @@ def leaves(rng, *shapes):
 
 COMPUTATIONS = {
     "a diamond": (lambda a, b, c: ops.sum((a * b + a) * ops.tanh(a)), [(3,), (3,), ()]),
-    "constants": (lambda a, b, c: ops.mean(1 - 2 * a) + ops.sum(b @ np.ones((2, 3))) - 0.5, [(4,), (3, 2), ()]),
+    "constants": (lambda a, b, c: ops.mean(1 - 2 * a) + ops.sum(b @ tensor(np.ones((2, 3)))) - 0.5, [(4,), (3, 2), ()]),
     "broadcasting": (lambda a, b, c: ops.logsumexp(a + b[:, None] * c), [(2, 3), (2,), ()]),
     "joint rules": (lambda a, b, c: ops.sum(ops.einsum("ij,jk->ik", a, b) ** 2) * c, [(2, 3), (3, 2), ()]),
     "several outputs": (lambda a, b, c: ops.sum(ops.split(a, indices_or_sections=2)[1] * b), [(4,), (2,), ()]),
