@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -132,3 +132,115 @@ def layer(net: nn.Module, x: Any, g: Any) -> tuple[Callable, Callable]:
 
 def dot(a: Any, b: Any) -> float:
     return float((a.detach() * b).sum())
+
+
+# -- language models --------------------------------------------------------------------------------------------------
+
+
+def _copied(parameters: Iterable[nn.Parameter], arrays: Iterator[np.ndarray]) -> None:
+    with torch.no_grad():
+        for p in parameters:
+            a = torch.from_numpy(next(arrays))
+            if a.shape != p.shape:
+                raise ValueError(f"the weights to copy have shape {a.shape}, not {p.shape}")
+            p.copy_(a)
+
+
+class lstm(nn.Module):
+    """Embedding → LSTM → Linear"""
+
+    def __init__(self, symbols: int, embedding: int, width: int, layers: int, arrays: Iterator[np.ndarray]):
+        super().__init__()
+        self.embedding = nn.Embedding(symbols, embedding)
+        self.cell = nn.LSTM(embedding, width, layers, batch_first=True)
+        self.output = nn.Linear(width, symbols)
+        for name, p in self.cell.named_parameters():
+            if name.startswith("bias_hh"):  # a second bias, which only adds to the first
+                nn.init.zeros_(p).requires_grad_(False)
+        _copied((p for p in self.parameters() if p.requires_grad), arrays)
+
+    def forward(self, ids: Any, state: Any = None, last: bool = False) -> tuple[Any, Any]:
+        h, state = self.cell(self.embedding(ids), state)
+        return self.output(h[:, -1] if last else h), state
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, heads: int, arrays: Iterator[np.ndarray]):
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        wq, bq, wkv, bkv = (next(arrays) for _ in range(4))
+        joined = iter([np.concatenate([wq, wkv]), np.concatenate([bq, bkv])])
+        _copied(self.qkv.parameters(), joined)
+        for module in (self.out, self.norm1, self.up, self.down, self.norm2):
+            _copied(module.parameters(), arrays)
+
+    def forward(self, x: Any, past: Any = None) -> tuple[Any, Any]:
+        n, t, c = x.shape
+        q, k, v = (
+            a.view(n, t, self.heads, c // self.heads).transpose(1, 2) for a in self.qkv(self.norm1(x)).chunk(3, dim=2)
+        )
+        if past is not None:
+            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=past is None)
+        x = x + self.out(y.transpose(1, 2).reshape(n, t, c))
+        return x + self.down(F.gelu(self.up(self.norm2(x)))), (k, v)
+
+
+class gpt(nn.Module):
+    """Pre-norm Transformer; the embedding is the output's matrix as well"""
+
+    def __init__(self, symbols: int, block: int, width: int, heads: int, layers: int, arrays: Iterator[np.ndarray]):
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(symbols, width), nn.Embedding(block, width)
+        _copied([self.tokens.weight, self.positions.weight], arrays)
+        self.layers = nn.ModuleList(_Block(width, heads, arrays) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        _copied(self.norm.parameters(), arrays)
+
+    def forward(self, ids: Any, pasts: Any = None, last: bool = False) -> tuple[Any, Any]:
+        start = pasts[0][0].shape[2] if pasts else 0
+        x, read = self.tokens(ids) + self.positions.weight[start : start + ids.shape[1]], []
+        for i, layer in enumerate(self.layers):
+            x, past = layer(x, pasts[i] if pasts else None)
+            read.append(past)
+        return F.linear(self.norm(x), self.tokens.weight), read
+
+
+def reader(net: nn.Module, windows: np.ndarray, last: bool, optimizer: str, lr: float, clip: float) -> Callable:
+    """Training steps of a language model on windows: all symbols, or only the `last`, are learnt from."""
+    parameters = [p for p in net.parameters() if p.requires_grad]
+    x, y = torch.from_numpy(windows[:, :-1].copy()), torch.from_numpy(windows[:, 1:].copy())
+    if optimizer == "AdamW":
+        groups = [([p for p in parameters if p.ndim > 1], 0.1), ([p for p in parameters if p.ndim < 2], 0.0)]
+        groups = [{"params": own, "weight_decay": decay} for own, decay in groups]
+        rule = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99))
+        schedule = torch.optim.lr_scheduler.LambdaLR(rule, lambda step: min(1.0, (step + 1) / 100))
+    else:
+        rule, schedule = getattr(torch.optim, optimizer)(parameters, lr=lr), None
+
+    def step() -> Any:
+        rule.zero_grad()
+        logits, _ = net(x, last=last)
+        loss = F.cross_entropy(logits.flatten(0, -2), (y[:, -1] if last else y).flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, clip)
+        rule.step()
+        if schedule is not None:
+            schedule.step()
+        return loss
+
+    return step
+
+
+def write(net: nn.Module, n: int) -> list[int]:
+    """n symbols after symbol 0, always the likeliest; what has been read is kept."""
+    ids, state, written = torch.zeros((1, 1), dtype=torch.int64), None, []
+    with torch.no_grad():
+        for _ in range(n):
+            logits, state = net(ids, state)
+            ids = logits[:, -1:].argmax(-1)
+            written.append(int(ids))
+    return written

@@ -23,6 +23,7 @@ FAMILIES = {
     "gan": ("mlp_gan", "dcgan", "wgan_gp"),
     "vae": ("mlp_vae", "conv_vae"),
     "convolution": ("conv_layers",),
+    "language": ("char_lstm", "lstm2", "gpt", "sample_lstm", "sample_gpt"),
 }
 NAMES = [name for names in FAMILIES.values() for name in names]
 
