@@ -77,10 +77,11 @@ def test_the_compiled_lstm_does_what_its_reference_does(n, steps, size, mask, th
 def test_the_compiled_lstm_takes_any_memory_order():
     (a, u, h0, c0, _), (g, g_c) = lstm_arguments(4, 5, 6, None, np.float32)
     expected = cpu.lstm(a, u, h0, c0, None)
-    slopes = cpu.lstm_gradients(g, g_c, u, h0, c0, None, *expected)
+    slopes = cpu.lstm_gradients(g, g_c, u, h0, c0, None, *copy.deepcopy(expected))
     turn = lambda x: np.repeat(x, 2, axis=-1)[..., ::2]
     ours = cpu.lstm(*map(turn, (a, u, h0, c0)), None)
-    for x, e in zip([*ours, *cpu.lstm_gradients(*map(turn, (g, g_c, u, h0, c0)), None, *ours)], [*expected, *slopes]):
+    turned = cpu.lstm_gradients(*map(turn, (g, g_c, u, h0, c0)), None, *copy.deepcopy(ours))
+    for x, e in zip([*ours, *turned], [*expected, *slopes], strict=True):
         np.testing.assert_array_equal(x, e)
 
 

@@ -139,8 +139,8 @@ def _lstm_row_gradients(gates, g, before, c, dh, dc, dz, size):
 
 
 @njit(nogil=True, cache=True)
-def _lstm_backward(first, last, scratch, g, u, c0, mask, c, gates, da, dh0, dc0, one):
-    """da, dh0 and dc0 of the examples first … last; dc0 holds ∂L/∂c_T at the start"""
+def _lstm_backward(first, last, scratch, g, u, c0, mask, c, gates, dh0, dc0, one):
+    """da in place of the gates, dh0, and dc0 in place of ∂L/∂c_T, of the examples first … last"""
     size, wide, rows = c0.shape[1], 4 * c0.shape[1], last - first
     dz = scratch[: rows * (wide + _PAD)].reshape(rows, wide + _PAD)
     dh = dh0[first:last]
@@ -152,7 +152,7 @@ def _lstm_backward(first, last, scratch, g, u, c0, mask, c, gates, da, dh0, dc0,
             else:
                 before = c0[n] if t == 0 else c[n, t - 1]
                 _lstm_row_gradients(gates[n, t], g[n, t], before, c[n, t], dh[k], dc0[n], dz[k], size)
-            _set(da[n, t], dz[k])
+            _set(gates[n, t], dz[k])
         if not mask.size:
             gemm(False, rows, size, wide, np.int64(dz.ctypes.data), wide + _PAD, np.int64(u.ctypes.data), size, 0,
                  np.int64(dh.ctypes.data), size, one)  # fmt: skip
@@ -168,10 +168,11 @@ def _lstm_backward(first, last, scratch, g, u, c0, mask, c, gates, da, dh0, dc0,
 
 
 def lstm_gradients(g, g_c, u, h0, c0, mask, h, c, gates):
+    """Writes ∂L/∂a over the gates, which are not needed any more: it is the largest array here."""
     if not _ours(g, g_c, u, h0, c0):
         return reference.lstm_gradients(g, g_c, u, h0, c0, mask, h, c, gates)
     n, wide = len(g), gates.shape[2]
     g, u, c0 = map(np.ascontiguousarray, (g, u, c0))
-    da, dh0, dc0 = np.empty_like(gates), np.zeros(c0.shape, F), g_c.copy()
-    share(_lstm_backward, n, n * (wide + _PAD), F, g, u, c0, _flags(mask, g.shape), c, gates, da, dh0, dc0, _ONE)
-    return da, reference._rows(da).T @ reference._previous(h, h0), dh0, dc0
+    dh0, dc0 = np.zeros(c0.shape, F), g_c.copy()
+    share(_lstm_backward, n, n * (wide + _PAD), F, g, u, c0, _flags(mask, g.shape), c, gates, dh0, dc0, _ONE)
+    return gates, reference._rows(gates).T @ reference._previous(h, h0), dh0, dc0

@@ -138,6 +138,8 @@ def lstm_gradients(g, g_c, u, h0, c0, mask, h, c, gates):
 
     ∂L/∂a_i = γ ⊙ g ⊙ i (1 − i),   ∂L/∂a_f = γ ⊙ c_{t−1} ⊙ f (1 − f),   ∂L/∂a_g = γ ⊙ i ⊙ (1 − g²),
     ∂L/∂a_o = δ ⊙ tanh(c_t) ⊙ o (1 − o),   ∂L/∂h_{t−1} = Uᵀ ∂L/∂a_t
+
+    The gates are given away: a twin may write over them.
     """
     da = xp.empty(gates.shape, h.dtype, like=h)
     dh, dc = xp.zeros_like(h0), g_c
