@@ -38,7 +38,7 @@ class CGANConfig(GANConfig):
     width       of D's last hidden layer
     """
 
-    latent: int = 64
+    latent: int = 16
     told: str = choice("projection", ("projection", "embedding"))
     embedding: int = 10
     channels: tuple[int, ...] = (16, 32)
@@ -144,6 +144,6 @@ PRESETS = {
     "cgan": Preset(
         "GAN that is told the digit",
         CGAN,
-        CGANConfig(lr=1e-3, schedule="cosine", steps=2000),
+        CGANConfig(lr=1e-3, steps=2000),
     ),
 }

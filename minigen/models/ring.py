@@ -93,7 +93,7 @@ PRESETS = {
     "ring-gan": Preset(
         "GAN on a ring of eight Gaussians: shows mode collapse",
         RingGAN,
-        RingConfig(batch_size=256, lr=1e-3, steps=3000),
+        RingConfig(batch_size=128, lr=2e-3, steps=2000),
     ),
     "ring-wgan-gp": Preset(
         "Wasserstein GAN with gradient penalty on the same ring: finds all eight",
