@@ -65,8 +65,9 @@ def load(file: Path) -> dict[str, Callable]:
 
 def same(came: Any, expected: Any, tolerance: float) -> bool:
     """Are they equal: text and truth values exactly, numbers and arrays in shape and within the tolerance?"""
-    if isinstance(expected, str | bool | None):
-        return came == expected
+    if isinstance(expected, str | bool):
+        kind = str if isinstance(expected, str) else bool | np.bool_
+        return isinstance(came, kind) and bool(came == expected)
     if type(expected) is int and type(came) is int:
         return came == expected  # of any size
     if isinstance(expected, tuple | list):
