@@ -266,7 +266,7 @@ PRESETS = {
     "vae": Preset(
         "variational auto-encoder, 784-400-20-400-784",
         VAE,
-        VAEConfig(steps=4690),
+        VAEConfig(schedule="cosine", steps=4680),
     ),
     "vae-conv": Preset(
         "variational auto-encoder of convolutions, with the latent space of article B",
