@@ -33,7 +33,6 @@ def test_parts_fit(name):
     z = model.noise(5, rng)
     assert model.modality == "points" and model(z).shape == (5, 2)
     np.testing.assert_array_equal(model.sample(5, rng, noise=z), model(z).numpy())
-    assert model.score(data.points[:7]).shape == (7,)
     trainer = Trainer(model, model.prepare(data), batch_size=32, log_every=1)
     assert trainer.run(2) is None and {"generator.variety"} < set(trainer.last)
     assert "generator" in model.summary()

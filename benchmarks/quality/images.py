@@ -70,8 +70,8 @@ def ring(model: str):
 
 def equal_time(bench: Bench) -> Figures:
     """`gan` and `dcgan` for as many seconds each, and two models without a network, all against the same digits."""
-    budget = "1m" if bench.quick else "10m"
-    found = {m: bench.evaluate(bench.train(m, steps=1_000_000, budget=budget), "--baselines") for m in ("gan", "dcgan")}
+    settings = {"steps": 1_000_000, "budget": "1m" if bench.quick else "10m", "log_every": 50, "sample_every": 500}
+    found = {m: bench.evaluate(bench.train(m, **settings), "--baselines") for m in ("gan", "dcgan")}
     return {
         "Frechet dcgan": found["dcgan"]["samples"]["model"]["frechet"],
         "gan": found["gan"]["samples"]["model"]["frechet"],

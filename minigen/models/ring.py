@@ -13,7 +13,6 @@ from typing import Any
 from .. import nn
 from ..backend import Array, xp
 from ..datasets import PointSet
-from ..tensor import no_grad
 from .config import Preset
 from .gan import GAN, GANConfig
 from .wgan import WGAN, WGANConfig
@@ -65,11 +64,6 @@ class _Plane:
     def sample(self, n: int, rng: Any, *, noise: Any = None) -> Array:
         """n points, an array (n, 2); of `noise` (n, latent) where that is given."""
         return self.generate(self.noise(n, rng) if noise is None else noise, n)
-
-    def score(self, x: Array) -> Array:
-        """D's logit or the critic's score of points        (N, 2) -> (N,)"""
-        with no_grad():
-            return self.discriminator(x).data[:, 0]
 
     def summary(self, *example: Any) -> str:
         """Both networks."""
