@@ -44,9 +44,10 @@ def batch(model, *pairs):
 
 def distributions(model, source, target):
     """p(· | y_1, …, y_{t−1}, x) for each symbol of a target and its end        (T, V)"""
-    ids, lengths, written, _ = batch(model, (source, target))
+    ids, lengths = model.source.encode_batch([source])
+    written, _ = model.target.encode_batch([target])
     with no_grad():
-        return ops.softmax(model(ids.astype(int), lengths, written[:, :-1].astype(int)), -1).numpy()[0]
+        return ops.softmax(model(ids, lengths, written[:, :-1]), -1).numpy()[0]
 
 
 @pytest.mark.parametrize("attention", [True, False])
@@ -177,6 +178,13 @@ def test_attention_follows_the_source(trained):
     assert not alpha.numpy()[1, :, 4:].any()
     _, given = trained.attention("dbca", "AB")
     assert given.shape == (3, 4)
+
+
+def test_long_pairs_are_not_learnt_from(config):
+    found = batch(made(config, longest=3), ("abcd", "A"), ("a", "ABCD"), ("abc", "ABC"))
+    assert [len(a) for a in found] == [1] * 4 and found[0].tolist() == [[1, 3, 4, 5, 2]]
+    with pytest.raises(DataError, match="some: no pair has texts of at most longest = 3 symbols"):
+        batch(made(config, longest=3), ("abcd", "A"))
 
 
 def test_the_vocabulary_is_part_of_the_settings(config):

@@ -58,7 +58,8 @@ class CharLM(LanguageModel):
     With the settings of `charlm-b11` it is the network of article B's text project: windows of 40 symbols in lower
     case, Embedding 50 → LSTM 128 → softmax over the symbol behind the window, RMSprop 0.01, batches of 128, 10 epochs
     [B11]. Its code hands one-hot vectors to the embedding, which wants ids; and while writing it forgets the window
-    but for the last symbol, and always takes the likeliest one. Here the state goes on, and symbols are drawn.
+    but for the last symbol, and always takes the likeliest one. Here the state goes on, and symbols are drawn. That
+    gradients are clipped is added.
     """
 
     config: CharLMConfig

@@ -20,7 +20,7 @@ import numpy as np
 from .. import backend, nn, ops
 from ..backend import Array, xp
 from ..datasets import CharTokenizer, PairSet, Tokenizer, load_set, tokenizer_from_dict
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..tensor import Tensor, no_grad
 from . import decoding
 from .config import Config
@@ -32,7 +32,7 @@ __all__ = ["PairConfig", "TranslationModel"]
 class PairConfig(Config):
     """Settings of every model that makes one text of another, beside those of :class:`Config`.
 
-    longest      symbols that a made text may have
+    longest      symbols that a text may have: pairs with a longer one are not learnt from, and no longer one is made
     vocabulary   the tokenizers of sources and targets, which :meth:`TranslationModel.learn` fills in
     """
 
@@ -85,9 +85,13 @@ class TranslationModel(nn.Module):
     # -- training -------------------------------------------------------------------------------------------------
     def prepare(self, dataset: PairSet) -> tuple[np.ndarray, ...]:
         """Sources and targets between <bos> and <eos>, padded to the longest, each with its lengths."""
+        most = self.config.longest
+        pairs = [pair for pair in dataset.pairs if max(len(pair.source), len(pair.target)) <= most]
+        if not pairs:
+            raise DataError(f"{dataset.name}: no pair has texts of at most longest = {most} symbols; raise longest.")
         arrays = []
         for tokenizer, side in ((self.source, "source"), (self.target, "target")):
-            ids, lengths = tokenizer.encode_batch([getattr(pair, side) for pair in dataset.pairs])
+            ids, lengths = tokenizer.encode_batch([getattr(pair, side) for pair in pairs])
             arrays += [ids.astype(np.min_scalar_type(tokenizer.vocab_size - 1)), lengths]
         return tuple(arrays)
 
