@@ -164,7 +164,7 @@ def errata() -> str:
     ]  # fmt: skip
     for key, row in table.items():
         where = (
-            ", ".join(f"[{lesson.number:02d}]({lesson.name}.ipynb)" for lesson in shown.get(key, [])) or "no lesson yet"
+            ", ".join(f"[{lesson.number:02d}]({lesson.name}.ipynb)" for lesson in shown.get(key, [])) or "–"
         )
         both = f"{row['wrote']}<br>**right:** {row['right']}"
         cells = [key, f"{key[0]}, {row['section']}", both, where]

@@ -28,7 +28,7 @@
       .both { display: flex; gap: 1.2em; align-items: flex-start; }
       .graph { flex: 1 1 55%; min-width: 0; max-height: 70vh; overflow: auto; }
       .said { flex: 1 1 45%; min-width: 0; }
-      svg { display: block; margin: 0 auto; color: inherit; font: 12px ui-monospace, monospace; }
+      svg { display: block; margin: 0 auto; height: auto; color: inherit; font: 12px ui-monospace, monospace; }
       rect { fill: none; stroke: currentColor; stroke-opacity: .35; rx: 8; }
       text { fill: currentColor; text-anchor: middle; }
       text.v { opacity: .8; } text.g { fill: var(--backward); }
@@ -60,6 +60,7 @@
     const bar = make("div", { class: "bar" }, ...buttons, slider, count);
 
     const svg = make("svg", { viewBox: `0 0 ${data.width} ${data.height}`, width: data.width, height: data.height });
+    svg.style.maxWidth = data.width < 640 ? "100%" : "none"; // a wide graph scrolls
     const arrows = data.paths.map((d) => make("path", { class: "a", d }));
     svg.append(...arrows);
     const boxes = data.boxes.map((b) => {
