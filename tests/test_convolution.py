@@ -475,7 +475,7 @@ def test_a_forked_process_starts_its_own_threads():
 
 
 def test_blas_gets_its_threads_back():
-    control = blas._one_blas_thread
+    control = blas._scipys
     if control._set is None:
         pytest.skip("a BLAS that needs no telling")
     before = control._get()

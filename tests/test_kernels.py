@@ -5,6 +5,8 @@ Odd shapes, both dtypes, memory in any order, one thread and more, edge values; 
 
 import copy
 import importlib
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -280,3 +282,62 @@ def test_a_parameter_that_cannot_be_written_is_refused():
     fixed.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
         TWINS["adam_step"](fixed, np.ones(3), np.zeros(3), np.zeros(3), *STEPS["adam_step"](None))
+
+
+# -- the gate of (leaky) ReLU, products -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("a", [0.0, 0.2, -1.5])
+def test_gate(rng, dtype, threads, a, monkeypatch):
+    activation = importlib.import_module("minigen.kernels.cpu.activation")
+    monkeypatch.setattr(activation, "LEAST", 10)
+    monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: threads)
+    monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(1))
+    x, g = (rng.standard_normal((3, 4, 5, 7)).astype(dtype) for _ in range(2))
+    x[0, 0, 0] = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40]
+    with np.errstate(all="ignore"):
+        for u, v in paired(x, g):
+            for left, right in ((u, v), (u, u)):
+                before = left.copy(), right.copy()
+                y = activation.gate(left, right, a)
+                np.testing.assert_array_equal(y, np.where(left > 0, right, dtype(a) * right))
+                assert y.dtype == dtype
+                np.testing.assert_array_equal((left, right), before)
+    assert activation.gate(x.transpose(0, 2, 3, 1), g.transpose(0, 2, 3, 1), a).transpose(0, 3, 1, 2).flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (37, 5, 11), (11, 5, 37), (64, 64, 64), (5, 0, 3), (0, 3, 5)])
+def test_product(rng, dtype, threads, shape, monkeypatch):
+    product = importlib.import_module("minigen.kernels.cpu.product")
+    monkeypatch.setattr(product, "WORK", 1000)
+    monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=1))
+    monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: threads)
+    monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(1))
+    n, k, m = shape
+    x, w = rng.standard_normal((n, k)).astype(dtype), rng.standard_normal((k, m)).astype(dtype)
+    for u, v in ((x, w), (np.asfortranarray(x), w), (x, np.asfortranarray(w)), (x[::-1], w[:, ::-1])):
+        y = product.product(u, v)
+        assert y.dtype == dtype and y.shape == (n, m)
+        np.testing.assert_allclose(y, u.astype("f8") @ v.astype("f8"), atol=1e-4 if dtype == np.float32 else 1e-12)
+
+
+def test_products_are_dealt_out(rng, monkeypatch):
+    """Every row is computed, by as many threads as the work is worth."""
+    product, calls = importlib.import_module("minigen.kernels.cpu.product"), []
+    rows = product._rows
+    monkeypatch.setattr(product, "_rows", lambda *a: (calls.append(a[:2]), rows(*a)))
+    monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: 2)
+    monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(1))
+    monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=1))
+    x, w = rng.standard_normal((300, 300)), rng.standard_normal((300, 500))
+    np.testing.assert_allclose(product.product(x, w), np.einsum("ij,jk->ik", x, w), atol=1e-9)
+    assert sorted(calls) == [(0, 250), (250, 500)]
+    product.product(x[:100, :100], w[:100])
+    assert len(calls) == 2  # too little for a second thread
+    monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=2))
+    product.product(x, w)
+    assert len(calls) == 2  # BLAS has threads of its own

@@ -151,27 +151,22 @@ def softplus(x):
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
-@primitive(lambda g, y: g * (y > 0))
+@primitive(None, lambda g, x, a: _gate(x, g, a=a))
+def _gate(x, u, *, a):
+    """y = u where x > 0, else a u        ∂L/∂u = g where x > 0, else a g; constant in x almost everywhere"""
+    return kernels.gate(x, u, a)
+
+
+@primitive(lambda g, y: _gate(y, g, a=0.0))
 def relu(x):
     """y = max(x, 0)        ∂L/∂x = g where x > 0, else 0        (Nair & Hinton 2010)"""
     return xp.maximum(x, 0)
 
 
-@primitive(None)
-def _slope(x, a):
-    """y = 1 where x > 0, else a; constant almost everywhere, so no gradient flows"""
-    return (x > 0).astype(x.dtype) * (1 - a) + a
-
-
-@primitive(lambda g, x, negative_slope: g * _slope(x, negative_slope))
+@primitive(lambda g, x, negative_slope: _gate(x, g, a=negative_slope))
 def leaky_relu(x, negative_slope=0.01):
-    """y = x where x > 0, else a x        ∂L/∂x = g where x > 0, else a g        (Maas et al. 2013)
-
-    For 0 ≤ a ≤ 1 that is max(x, a x), which, unlike a choice with `where`, keeps the order of x in memory.
-    """
-    if 0 <= negative_slope <= 1:
-        return xp.maximum(x, negative_slope * x)
-    return xp.where(x > 0, x, negative_slope * x)
+    """y = x where x > 0, else a x        ∂L/∂x = g where x > 0, else a g        (Maas et al. 2013)"""
+    return kernels.gate(x, x, negative_slope)
 
 
 @primitive(lambda g, x, alpha: where(x > 0, g, g * alpha * exp(minimum(x, 0.0))))

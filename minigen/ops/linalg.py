@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 from string import ascii_letters
 
-from .. import backend
+from .. import backend, kernels
 from ..backend import xp
 from ..errors import ShapeError
 from ..tensor import primitive
@@ -44,8 +44,8 @@ def matmul(x, w):
     try:
         if xp.ndim(x) > 2 and xp.ndim(w) == 2:  # one large product is faster than many small ones
             rows = xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-            return xp.reshape(xp.matmul(rows, w), (*x.shape[:-1], w.shape[1]))
-        return xp.matmul(x, w)
+            return xp.reshape(kernels.product(rows, w), (*x.shape[:-1], w.shape[1]))
+        return (kernels.product if xp.ndim(x) == xp.ndim(w) == 2 else xp.matmul)(x, w)
     except ValueError as error:
         raise ShapeError(
             f"matmul: cannot multiply {xp.shape(x)} by {xp.shape(w)}; expected (…, n, k) and (…, k, m) with one k and "
@@ -71,7 +71,7 @@ def linear(x, weight, bias=None):
         raise ShapeError(
             f"linear: expected a bias of shape {weight.shape[:1]}, one number per row of the weight, got {bias.shape}."
         )
-    y = xp.matmul(xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])), weight.T)
+    y = kernels.product(xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])), weight.T)
     if bias is not None:
         y += bias
     return xp.reshape(y, (*x.shape[:-1], weight.shape[0]))

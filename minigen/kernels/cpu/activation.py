@@ -1,4 +1,4 @@
-"""GELU and its gradient in one pass, in float32; other dtypes take the reference."""
+"""The gate of (leaky) ReLU, GELU and its gradient in one pass, in float32; other dtypes take the reference."""
 
 from __future__ import annotations
 
@@ -9,8 +9,27 @@ from numba import njit
 
 from ..reference import activation as reference
 from .arithmetic import EXACT, F, exp
+from .blas import share
 
-__all__ = ["gelu", "gelu_gradient"]
+__all__ = ["gate", "gelu", "gelu_gradient"]
+
+LEAST = 1 << 18  # numbers that are worth a thread
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gate(first, last, scratch, x, g, a, y):
+    for i in range(first, last):
+        y[i] = g[i] if x[i] > F(0) else a * g[i]
+
+
+def gate(x, g, a):
+    order = sorted(range(g.ndim), key=lambda axis: -g.strides[axis])
+    arrays = [b.transpose(order) for b in (x, g)]
+    if any(b.dtype != np.float32 or not b.flags.c_contiguous for b in arrays) or x.shape != g.shape:
+        return reference.gate(x, g, a)
+    y = np.empty_like(arrays[0])
+    share(_gate, y.size, 0, y.dtype, *(b.reshape(-1) for b in arrays), F(a), y.reshape(-1), least=LEAST)
+    return y.transpose(np.argsort(order))
 
 
 @njit(cache=True, inline="always")

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import scipy.linalg.cython_blas
 from numba import config, get_num_threads, njit, types
 from numba.np.linalg import ensure_blas
 
@@ -62,19 +63,25 @@ def gemm_bt(m, n, k, a, lda, b, ldb, beta, c, ldc, one):
     _gemm(kind, 116, 110, n, m, k, numbers + one.itemsize, b, ldb, a, lda, numbers + beta * one.itemsize, c, ldc)
 
 
-class _OneBlasThread:
-    """``with`` it, SciPy's OpenBLAS starts no threads. Other libraries notice by themselves that they are in one."""
+class OpenBlas:
+    """The OpenBLAS that a compiled module is linked to, if it is one. ``with`` it, that library starts no threads.
 
-    def __init__(self) -> None:
-        import scipy.linalg.cython_blas
+    Other libraries notice by themselves that they are called from one thread among several.
+    """
 
-        library = ctypes.CDLL(scipy.linalg.cython_blas.__file__)  # symbols are looked up in what it links to as well
+    def __init__(self, file: str) -> None:
+        library = ctypes.CDLL(file)  # symbols are looked up in what it links to as well
         self._get = self._set = None
         for prefix in ("scipy_openblas", "openblas"):
             for suffix in ("", "64_"):
                 if self._set is None and hasattr(library, f"{prefix}_set_num_threads{suffix}"):
                     self._get = getattr(library, f"{prefix}_get_num_threads{suffix}")
                     self._set = getattr(library, f"{prefix}_set_num_threads{suffix}")
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads it would use; None where it is another library."""
+        return self._get and self._get()
 
     def __enter__(self) -> None:
         if self._set is not None:
@@ -86,7 +93,7 @@ class _OneBlasThread:
             self._set(self._before)
 
 
-_one_blas_thread = _OneBlasThread()
+_scipys = OpenBlas(scipy.linalg.cython_blas.__file__)
 _local = threading.local()
 _pool: ThreadPoolExecutor | None = None
 
@@ -110,18 +117,19 @@ def workspace(threads: int, size: int, dtype: Any) -> np.ndarray:
     return held
 
 
-def share(function: Callable, count: int, scratch: int, dtype: Any, *arguments: Any) -> np.ndarray:
+def share(function: Callable, count: int, scratch: int, dtype: Any, *arguments: Any, least: int = 1) -> np.ndarray:
     """function(first, last, row of scratch memory, *arguments) for the tiles 0 … count, dealt out to the threads.
 
-    Returns the scratch memory, one row per thread that took part. BLAS has one thread meanwhile.
+    No thread gets less than `least` tiles, unless there are fewer. Returns the scratch memory, one row per thread that
+    took part. BLAS has one thread meanwhile.
     """
     global _pool
-    threads = max(min(get_num_threads(), count), 1)
+    threads = max(min(get_num_threads(), count // least), 1)
     rows = workspace(threads, scratch, dtype)[:threads]
     if _pool is None and threads > 1:
         _pool = ThreadPoolExecutor(max(config.NUMBA_NUM_THREADS - 1, 1), "minigen")
     ends = [thread * count // threads for thread in range(threads + 1)]
-    with _one_blas_thread:
+    with _scipys:
         others = [
             _pool.submit(function, ends[i], ends[i + 1], rows[i], *arguments) for i in range(1, threads)
         ]  # fmt: skip

@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from . import activation, attention, convolution, loss, normalization, optimizer, recurrent
+from . import activation, attention, convolution, loss, normalization, optimizer, product, recurrent
 
-FAMILIES: list[ModuleType] = [activation, attention, convolution, loss, normalization, optimizer, recurrent]
+FAMILIES: list[ModuleType] = [activation, attention, convolution, loss, normalization, optimizer, product, recurrent]

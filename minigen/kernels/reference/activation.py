@@ -1,4 +1,5 @@
-"""The Gaussian error linear unit y = x Φ(x), Φ(x) = ½ (1 + erf(x/√2)), φ(x) = Φ′(x) = e^(−x²/2) / √(2π)."""
+"""Activations that take several passes over memory in array code: (leaky) ReLU, and the Gaussian error linear unit
+y = x Φ(x), Φ(x) = ½ (1 + erf(x/√2)), φ(x) = Φ′(x) = e^(−x²/2) / √(2π)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,15 @@ import math
 from ... import backend
 from ...backend import xp
 
-__all__ = ["gelu", "gelu_gradient"]
+__all__ = ["gate", "gelu", "gelu_gradient"]
+
+
+def gate(x, g, a):
+    """y = g where x > 0, else a g        (…), (…) -> (…)
+
+    With g = x it is the leaky ReLU, with g = ∂L/∂y its gradient; with a = 0 they are those of the ReLU.
+    """
+    return xp.where(x > 0, g, a * g)
 
 
 def _cdf(x):
