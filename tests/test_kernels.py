@@ -15,7 +15,8 @@ import pytest
 from minigen.kernels import KERNELS
 
 FAMILIES = {
-    name: importlib.import_module(f"minigen.kernels.cpu.{name}") for name in ("normalization", "loss", "optimizer")
+    name: importlib.import_module(f"minigen.kernels.cpu.{name}")
+    for name in ("activation", "attention", "normalization", "loss", "optimizer")
 }
 TWINS = {name: getattr(family, name) for family in FAMILIES.values() for name in family.__all__}
 DTYPES = [np.float32, np.float64]

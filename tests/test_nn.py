@@ -69,9 +69,11 @@ def test_tensors_know_their_path_from_the_outermost_module():
     assert [module._path for module in outer.modules()[1:]] == ["0", "1", "1.stack.0", "1.stack.1", "1.norm"]
 
 
-def test_a_stale_update_names_the_parameter():
-    net = nn.Sequential(nn.Conv2d(1, 2, 3, rng=rng()), nn.Conv2d(2, 2, 3, rng=rng()))
-    loss = net(leaf(normal(3, 1, 6, 6).astype(np.float32))).sum()
+@pytest.mark.parametrize("make, shape", [(nn.Conv2d, (3, 1, 6, 6)), (nn.Linear, (3, 1))], ids=["Conv2d", "Linear"])
+def test_a_stale_update_names_the_parameter(make, shape):
+    size = (3,) if make is nn.Conv2d else ()
+    net = nn.Sequential(make(1, 2, *size, rng=rng()), make(2, 2, *size, rng=rng()))
+    loss = net(leaf(normal(*shape).astype(np.float32))).sum()
     net[1].weight.data -= 1.0
     with pytest.raises(minigen.errors.GraphError, match=r"\(1.weight\) had in the forward pass, but it was updated"):
         minigen.grad(loss, net[0].weight)

@@ -125,6 +125,6 @@ PRESETS = {
     "transformer": Preset(
         "Transformer of 2 + 2 layers, width 64: dates as people write them to 2026-11-21",
         Transformer,
-        TransformerConfig(steps=1500, batch_size=64, lr=3e-3),
+        TransformerConfig(steps=1000, batch_size=64, lr=3e-3),
     ),
 }
