@@ -110,8 +110,8 @@ show(moments, "the plain game: the samples, in blue, move from mode to mode; dat
 
 # %% [markdown]
 # The cloud of samples swings about, meets a mode or two, and leaves them again. Why does it not spread over all eight,
-# and stay? Hold $D$ still and ask what $G$ wants: that each sample lies where $D$ is largest. Nothing in its loss looks at two samples at once. So *one* point, used for every $z$, beats
-# perfect samples.
+# and stay? Hold $D$ still and ask what $G$ wants: that each sample lies where $D$ is largest. Nothing in its loss looks
+# at two samples at once. So *one* point, used for every $z$, beats perfect samples.
 
 # %%
 axis = np.linspace(-3, 3, 121)
