@@ -452,7 +452,7 @@ from minigen.losses.likelihood import bernoulli_nll
 from minigen.models.vae import VAE, VAEConfig
 
 theirs = VAE(VAEConfig(hidden=(HIDDEN,), latent=LATENT), rng=rng)
-layers = theirs.encoder[1], theirs.head, theirs.decoder[0], theirs.decoder[2]
+layers = theirs.encoder[0], theirs.head, theirs.decoder[0], theirs.decoder[2]
 for ours, linear in zip((E1, E2, D1, D2), layers):
     linear.weight, linear.bias = (
         tensor(np.ascontiguousarray(w.data.T), requires_grad=True, dtype="float64") for w in ours

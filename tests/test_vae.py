@@ -103,7 +103,7 @@ def test_gradients_reach_encoder_and_decoder(network, digits):
 
 
 def test_labels_matter_to_a_conditional_vae(digits):
-    model = ConditionalVAE(VAEConfig(hidden=(64,), latent=4, lr=5e-3), rng=np.random.default_rng(0))
+    model = ConditionalVAE(VAEConfig(hidden=(64,), latent=4, lr=5e-3, beta=4.0), rng=np.random.default_rng(0))
     train(model, digits, 100)
     rng = np.random.default_rng(1)
     z = model.noise(50, rng)
