@@ -124,6 +124,14 @@ def test_binary_pixels_are_drawn_once(digits):
     assert first.mean() == pytest.approx(grey.mean(), abs=0.002)
 
 
+def test_schedules():
+    rates = {kind: VAEConfig(schedule=kind, steps=100, lr=0.1).rates(0.5) for kind in ("cosine", "cooldown")}
+    assert VAEConfig(schedule="constant").rates() is None
+    assert rates["cosine"](0) == 0.05 and rates["cosine"](50) == pytest.approx(0.025)
+    assert rates["cooldown"](0) == rates["cooldown"](80) == 0.05 and rates["cooldown"](90) == pytest.approx(0.025)
+    assert rates["cosine"](100) == rates["cooldown"](100) == 0
+
+
 def test_same_seed_same_run(digits):
     runs = [train(VAE(SMALL["mlp"], rng=backend.generator(5)), digits, 5, seed=6) for _ in range(2)]
     assert runs[0] == runs[1]

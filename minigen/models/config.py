@@ -55,16 +55,18 @@ class Config:
 class Scheduled(Config):
     """Settings of a model whose learning rate may change, beside those of :class:`Config`.
 
-    schedule     constant, or cosine: from lr at the first step to 0 at the last, along half a wave
+    schedule     constant; cosine: from lr at the first step to 0 at the last, along half a wave; cooldown: the same
+                 over the last fifth of the steps, after lr
     """
 
-    schedule: str = choice("constant", ("constant", "cosine"))
+    schedule: str = choice("constant", ("constant", "cosine", "cooldown"))
 
     def rates(self, scale: float = 1.0) -> Callable[[int], float] | None:
         """`scale` · the learning rate of each step, for a :class:`minigen.optim.Player`; None where it is constant."""
         if self.schedule == "constant":
             return None
-        return lambda step: cosine(step, self.steps, 0, scale * self.lr)
+        start, lr = 0 if self.schedule == "cosine" else self.steps * 4 // 5, scale * self.lr
+        return lambda step: cosine(max(0, step - start), self.steps - start, 0, lr)
 
 
 @dataclass(frozen=True)

@@ -270,14 +270,14 @@ PRESETS = {
     "vae": Preset(
         "variational auto-encoder, 784-400-20-400-784",
         VAE,
-        VAEConfig(schedule="cosine", steps=4680),
+        VAEConfig(schedule="cooldown", steps=4680),
     ),
     "vae-conv": Preset(
         "variational auto-encoder of convolutions, with the latent space of article B",
         VAE,
         VAEConfig(network="conv", hidden=(32, 64), steps=4690),
     ),
-    "cvae": Preset(
+    "cvae": Preset(  # with beta = 1 the class stays in z, too
         "variational auto-encoder that is told the digit",
         ConditionalVAE,
         VAEConfig(
