@@ -122,7 +122,7 @@ PRESETS = {
     "charlm": Preset(
         "LSTM of two layers, width 256, over windows of 64 characters",
         CharLM,
-        CharLMConfig(data="tiny-shakespeare", steps=3000, batch_size=64, lr=4e-3, schedule="cosine"),
+        CharLMConfig(steps=3000, batch_size=64, lr=4e-3, schedule="cosine"),
     ),
     "charlm-b11": Preset(  # 32,690 steps are 10 epochs of the default text
         "LSTM with the sizes of article B: windows of 40, Embedding 50, LSTM 128, RMSprop",

@@ -119,13 +119,11 @@ PRESETS = {
     "gpt": Preset(
         "GPT of 4 layers, width 128, windows of 64 characters",
         GPT,
-        GPTConfig(data="tiny-shakespeare", steps=2000, batch_size=12),
+        GPTConfig(steps=2000, batch_size=12),
     ),
     "gpt-long": Preset(
         "GPT of 4 layers, width 192, windows of 128 characters",
         GPT,
-        GPTConfig(
-            data="tiny-shakespeare", steps=3600, batch_size=16, block=128, heads=6, width=192, dropout=0.1, lr=2e-3
-        ),
+        GPTConfig(steps=3600, batch_size=16, block=128, heads=6, width=192, dropout=0.1, lr=2e-3),
     ),
 }
