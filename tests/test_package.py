@@ -49,7 +49,7 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(file.relative_to(ROOT)) for file in (ROOT / "minigen").rglob("*.py")}
     data = {f"minigen_data/{file.relative_to(ROOT / 'data')}" for file in data_files()}
-    assert modules | data | {"minigen/py.typed"} <= names
+    assert modules | data | {"minigen/py.typed", "minigen/viz/stepper.js"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"minigen", "minigen_data"}
 
 
