@@ -119,7 +119,7 @@ PRESETS = {
     "gpt": Preset(
         "GPT of 4 layers, width 128, windows of 64 characters",
         GPT,
-        GPTConfig(steps=2000, batch_size=12),
+        GPTConfig(steps=2000, batch_size=12, lr=2e-3),
     ),
     "gpt-long": Preset(
         "GPT of 4 layers, width 192, windows of 128 characters",
