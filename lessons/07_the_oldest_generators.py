@@ -64,11 +64,14 @@ def followers(k):
 
 start = text[2000:2006]
 for k in 0, 1, 3, 6:
-    print(f"— order {k} —\n{write(followers(k), start, 160)[6:]}\n")
+    written = write(followers(k), start, 160)[6:]
+    copied = np.mean([written[i : i + 10] in text for i in range(151)])
+    print(f"— order {k}; of its runs of 10 characters {copied:.0%} stand in the text —\n{written}\n")
+assert copied > 0.2
 
 # %% [markdown]
-# Order 0 knows which letters are frequent. Order 3 knows words. Order 6 writes whole phrases, and most of them stand in
-# the text: with a context that came only once there is only one way to go on.
+# Order 0 knows which letters are frequent. Order 3 knows words. Order 6 writes phrases, and many of them stand in the
+# text: with a context that came only once there is only one way to go on.
 #
 # That is the trouble. How surprised is the chain by each character of the *new* text, in nats, on average, as in lesson
 # 05? And how often was a probability 0, which is a surprise without end?
@@ -98,13 +101,18 @@ assert known[6] < 0.6 * known[1] and never[6] > 0.05 and never[0] < 0.01
 #
 # $c'$ is $c$ without its first character, and $\gamma(c)$ is the share that was taken, so that all still sums to 1.
 #
-# Two refinements make it good (Kneser and Ney, in Chen and Goodman's form). $D$ depends on
-# whether the count is 1, 2, or 3 and more, and is computed from how many grams were seen once, twice, three and four
-# times. And a shorter chain is asked only where the longer context is new. So it should not count how *often* a gram
-# came, but after how many *different* characters: "rancisco" is frequent and follows nothing but F.
-
+# Two refinements make it good (Kneser and Ney, in Chen and Goodman's form). $D$ depends on whether the count is 1, 2,
+# or 3 and more, and is computed from how many grams were seen once, twice, three and four times. And a shorter chain is
+# asked only where the longer context is new. So it should not count how *often* a gram came, but after how many
+# *different* characters: one that comes often, but always after the same, is not likely anywhere else.
 
 # %%
+often, different = grams(text, 3), Counter(longer[1:] for longer in grams(text, 4))
+tied = max((gram for gram in often if different[gram] == 1), key=often.get)
+print(f"{tied!r} comes {often[tied]} times, each time after the same character")
+assert often[tied] > 10
+
+
 def discounts(counts):
     n = Counter(counts)
     Y = n[1] / (n[1] + 2 * n[2]) if n[1] and n[2] else 0.5

@@ -155,8 +155,8 @@ assert steepness["clipped to 0.5"].max() > 20 * steepness["clipped to 0.5"].min(
 # %% [markdown]
 # A clipped critic says 0.4 or 16 where the truth is 1.9, just as $c$ happens to be: its slope is bounded, but by
 # something that depends on $c$, the widths and the depth. And it is bent. Most of its weights lie at the bounds. With
-# 0.1 it has not made a V at all; with 0.5 it has a wall on either side, and is nearly flat before and behind it, where a
-# sample needs a slope to follow.
+# 0.1 it has not made a V at all; with 0.5 it has a wall on either side, and is nearly flat before and behind it, where
+# a sample needs a slope to follow.
 #
 # ## Asking for a slope
 #
@@ -164,8 +164,9 @@ assert steepness["clipped to 0.5"].max() > 20 * steepness["clipped to 0.5"].min(
 #
 # $$P = \mathbb{E}_{\hat x} \left( \| \nabla f(\hat x) \| - 1 \right)^2$$
 #
-# at points between data and samples, $\hat x = \varepsilon x + (1 - \varepsilon)\, G(z)$ with a random $\varepsilon$ between
-# 0 and 1. The best $f$ has slope 1 on the lines from samples to the data that they should become: that is where we ask.
+# at points between data and samples, $\hat x = \varepsilon x + (1 - \varepsilon)\, G(z)$ with a random $\varepsilon$
+# between 0 and 1. The best $f$ has slope 1 on the lines from samples to the data that they should become: that is where
+# we ask.
 #
 # The critic that was trained so says a little more than the distance, and we can tell how much. A V of slope $s$ says
 # $s W$. Its whole loss, with a weight of 10, is $-s W + 10 (s - 1)^2$, which is least not at 1 but at a slope of
@@ -298,8 +299,8 @@ assert (slopes[1] == 0).all()
 
 # %% [markdown]
 # The middle one is a trap that many have walked into. The value is right, 0, and the slope is NaN: `where` sends 0 back
-# along the branch that it did not take, and there 0 meets infinity. The branch itself must be harmless, so we let it take
-# the root of 1. A single NaN among the points of a batch would make every parameter NaN.
+# along the branch that it did not take, and there 0 meets infinity. The branch itself must be harmless, so we let it
+# take the root of 1. A single NaN among the points of a batch would make every parameter NaN.
 #
 # At 0 a norm has no slope to give, it is the point of a cone; 0 is as good as any other, and lets the step be decided
 # by the other points.
