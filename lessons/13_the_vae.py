@@ -201,8 +201,8 @@ assert max(elbo(x, m, 0.2) for m in means) < log_p(x) < max(b4(x, m, 0.2) for m 
 #
 # | | as written | what is wrong |
 # |---|---|---|
-# | B5 | $L = -\log p_\theta(x) + \mathrm{KL}(q \,\|\, p(z))$ | the first term does not contain $q$ |
-# | E2 | $L_q = \mathrm{KL}(q \,\|\, p(z|x))$, $L_p = \mathbb{E}\,\|x - \hat x\|^2$ | the posterior for the prior |
+# | B5 | $L = -\log p_\theta(x) + \mathrm{KL}(q \Vert p(z))$ | the first term does not contain $q$ |
+# | E2 | $L_q = \mathrm{KL}(q \Vert p(z \mid x))$, $L_p = \mathbb{E} \Vert x - \hat x \Vert^2$ | not the prior |
 #
 # Let each choose its encoder for $x = 2$. With our $s^2 = \tfrac12$ the squared error *is* $-\log p(x|z)$, up to a
 # constant, so E2 differs in one thing only.
