@@ -62,9 +62,10 @@ def compare(ours: Contestant, theirs: Contestant | None, part: str, *, per: int 
     losses = [side.losses(part, AGREE) for side in sides]
     if theirs is not None and (why := disagreement(*losses)):
         raise Refused(why)
-    steps = [max(1, round(BURST / max(min(side.times(part, 1)), 1e-6))) for side in sides]
-    found: list[list[list[float]]] = [[] for _ in sides]
     begin = clock()
+    firsts = [side.times(part, 1) for side in sides]
+    steps = [max(1, round(BURST / max(min(first), 1e-6))) for first in firsts]
+    found: list[list[list[float]]] = [[first] if max(steps) == 1 else [] for first in firsts]
     while len(found[0]) < rounds or clock() - begin < seconds:
         for side, count, turns in zip(sides, steps, found, strict=True):
             turns.append(side.times(part, count))

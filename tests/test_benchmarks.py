@@ -49,8 +49,8 @@ def test_both_sides_take_turns_until_the_time_is_over():
     journal, clock = [], itertools.count()
     ours, theirs = Fake("a", journal), Fake("b", journal, times=[0.2])
     harness.compare(ours, theirs, "small_ops", seconds=3, rounds=2, clock=lambda: next(clock))
-    assert journal[:4] == ["a losses", "b losses", "a 1", "b 1"]
-    assert journal[4:] == ["a 1", "b 1"] * 4  # two rounds at least, then until the clock, asked each time, shows 3
+    assert journal[:2] == ["a losses", "b losses"]
+    assert journal[2:] == ["a 1", "b 1"] * 4  # two rounds at least, then until the clock, asked each time, shows 3
 
 
 def test_short_steps_are_timed_in_bursts():
@@ -61,7 +61,7 @@ def test_short_steps_are_timed_in_bursts():
 
 
 def test_ratios():
-    ours, theirs = Fake("a", [], times=[9, 0.2, 0.8, 0.2]), Fake("b", [], times=[9, 0.4, 0.2, 0.8])
+    ours, theirs = Fake("a", [], times=[0.2, 0.8, 0.2]), Fake("b", [], times=[0.4, 0.2, 0.8])
     found = harness.compare(ours, theirs, "small_ops", per=2, seconds=0, rounds=3, clock=lambda: 0)
     assert found.ours == pytest.approx((100, 100)) and found.peer == pytest.approx((100, 200))
     assert found.ratio_min == pytest.approx(1)  # 0.2 / 0.2
@@ -161,8 +161,9 @@ def test_a_mirrored_network_sees_mirrored_images():
     x, w, v = (rng.standard_normal(s) for s in ((2, 3, 6, 6), (4, 3, 5, 5), (7, 4 * 9)))
     layers = [("conv", 3, 4, 5, 2), ("flatten", 4, 3, 3), ("linear", 36, 7)]
     mw, _, mv, _ = mirrored(layers, iter([w, np.zeros(4), v, np.zeros(7)]))
-    y = ops.conv2d(x, w, stride=2, padding="same").reshape(2, -1) @ v.T
-    flipped = ops.conv2d(x[:, :, ::-1, ::-1], mw, stride=2, padding=((2, 1), (2, 1)))  # "same" is ((1, 2), (1, 2))
+    with backend.use("numpy"):
+        y = ops.conv2d(x, w, stride=2, padding="same").reshape(2, -1) @ v.T
+        flipped = ops.conv2d(x[:, :, ::-1, ::-1], mw, stride=2, padding=((2, 1), (2, 1)))  # "same": ((1, 2), (1, 2))
     np.testing.assert_allclose(flipped.reshape(2, -1) @ mv.T, y)
 
 
