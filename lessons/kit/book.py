@@ -163,9 +163,7 @@ def errata() -> str:
         "| id | article, section | what was written, and what is right | shown in |", "|---|---|---|---|",
     ]  # fmt: skip
     for key, row in table.items():
-        where = (
-            ", ".join(f"[{lesson.number:02d}]({lesson.name}.ipynb)" for lesson in shown.get(key, [])) or "–"
-        )
+        where = ", ".join(f"[{lesson.number:02d}]({lesson.name}.ipynb)" for lesson in shown.get(key, [])) or "–"
         both = f"{row['wrote']}<br>**right:** {row['right']}"
         cells = [key, f"{key[0]}, {row['section']}", both, where]
         lines.append("| " + " | ".join(_in_table(cell) for cell in cells) + " |")
