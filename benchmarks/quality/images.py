@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+
+from minigen.training import runs
 
 from .rows import Bench, Figures, Row, time_ratio
 
@@ -69,9 +74,19 @@ def ring(model: str):
 
 
 def equal_time(bench: Bench) -> Figures:
-    """`gan` and `dcgan` for as many seconds each, and two models without a network, all against the same digits."""
-    settings = {"steps": 1_000_000, "budget": "1m" if bench.quick else "10m", "log_every": 50, "sample_every": 500}
-    found = {m: bench.evaluate(bench.train(m, **settings), "--baselines") for m in ("gan", "dcgan")}
+    """`gan` and `dcgan` side by side, one core and as many seconds each, and two models without a network."""
+    budget, folders = "1m" if bench.quick else "15m", {m: bench.folder / m for m in ("gan", "dcgan")}
+    environment = os.environ | {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    rest = ["--steps", "1000000", "--seed", str(bench.seed)]
+    started = [
+        subprocess.Popen([sys.executable, "-m", "minigen.train", m, "--budget", budget, "--out", str(folders[m]), *rest],
+                         env=environment)
+        for m in folders
+        if not (folders[m] / runs.CONFIG).is_file()
+    ]  # fmt: skip
+    for process in started:
+        done(process.wait(), "the training")
+    found = {m: bench.evaluate(bench.trained(folder, m), "--baselines") for m, folder in folders.items()}
     return {
         "Frechet dcgan": found["dcgan"]["samples"]["model"]["frechet"],
         "gan": found["gan"]["samples"]["model"]["frechet"],
@@ -96,6 +111,6 @@ ROWS = [
         lambda f: f["asked for"] >= 0.95, 6),
     Row("cvae", "cvae on 10,000 digits", "95 % are the digit asked for", on_demand("cvae", 1500),
         lambda f: f["asked for"] >= 0.95, 2),
-    Row("dcgan-gan", "dcgan and gan, ten minutes each, on 10,000 digits", "10 classes; dcgan < gan < mixture",
-        equal_time, lambda f: f["Frechet dcgan"] < f["gan"] < f["mixture"] and f["classes"] == 10, 22),
+    Row("dcgan-gan", "dcgan and gan, side by side, 15 minutes of one core each, on 10,000 digits", "10 classes; dcgan < gan < mixture",
+        equal_time, lambda f: f["Frechet dcgan"] < f["gan"] < f["mixture"] and f["classes"] == 10, 16),
 ]  # fmt: skip

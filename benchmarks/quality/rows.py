@@ -65,6 +65,10 @@ class Bench:
             values = overrides | ((quick or {}) if self.quick else {}) | {"seed": self.seed}
             settings.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
             done(train.main([model, "--config", str(settings), "--out", str(run)]), model)
+        return self.trained(run, model)
+
+    def trained(self, run: Path, model: str) -> Path:
+        """Note the settings and the time of a run that has come to its end."""
         self.settings[model] = runs.read(run)["config"]
         self.seconds[model] = round(float(checkpoint.load(run).record["seconds"]), 1)
         return run
