@@ -9,7 +9,7 @@ from pathlib import Path
 
 from minigen.training import runs
 
-from .rows import Bench, Figures, Row, time_ratio
+from .rows import Bench, Figures, Row, done, time_ratio
 
 EPOCH = 468  # steps of 128 of MNIST's 60,000 digits
 
@@ -79,8 +79,10 @@ def equal_time(bench: Bench) -> Figures:
     environment = os.environ | {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     rest = ["--steps", "1000000", "--seed", str(bench.seed)]
     started = [
-        subprocess.Popen([sys.executable, "-m", "minigen.train", m, "--budget", budget, "--out", str(folders[m]), *rest],
-                         env=environment)
+        subprocess.Popen(
+            [sys.executable, "-m", "minigen.train", m, "--budget", budget, "--out", str(folders[m]), *rest],
+            env=environment,
+        )
         for m in folders
         if not (folders[m] / runs.CONFIG).is_file()
     ]  # fmt: skip
@@ -111,6 +113,6 @@ ROWS = [
         lambda f: f["asked for"] >= 0.95, 6),
     Row("cvae", "cvae on 10,000 digits", "95 % are the digit asked for", on_demand("cvae", 1500),
         lambda f: f["asked for"] >= 0.95, 2),
-    Row("dcgan-gan", "dcgan and gan, side by side, 15 minutes of one core each, on 10,000 digits", "10 classes; dcgan < gan < mixture",
-        equal_time, lambda f: f["Frechet dcgan"] < f["gan"] < f["mixture"] and f["classes"] == 10, 16),
+    Row("dcgan-gan", "dcgan and gan, side by side, 15 minutes of one core each, on 10,000 digits",
+        "10 classes; dcgan < gan < mixture", equal_time, lambda f: f["Frechet dcgan"] < f["gan"] < f["mixture"] and f["classes"] == 10, 16),
 ]  # fmt: skip
