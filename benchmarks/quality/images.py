@@ -85,7 +85,7 @@ def equal_time(bench: Bench) -> Figures:
         )
         for m in folders
         if not (folders[m] / runs.CONFIG).is_file()
-    ]  # fmt: skip
+    ]
     for process in started:
         done(process.wait(), "the training")
     found = {m: bench.evaluate(bench.trained(folder, m), "--baselines") for m, folder in folders.items()}
@@ -114,5 +114,6 @@ ROWS = [
     Row("cvae", "cvae on 10,000 digits", "95 % are the digit asked for", on_demand("cvae", 1500),
         lambda f: f["asked for"] >= 0.95, 2),
     Row("dcgan-gan", "dcgan and gan, side by side, 15 minutes of one core each, on 10,000 digits",
-        "10 classes; dcgan < gan < mixture", equal_time, lambda f: f["Frechet dcgan"] < f["gan"] < f["mixture"] and f["classes"] == 10, 16),
+        "10 classes; dcgan < gan < mixture", equal_time,
+        lambda f: f["Frechet dcgan"] < f["gan"] < f["mixture"] and f["classes"] == 10, 16),
 ]  # fmt: skip
