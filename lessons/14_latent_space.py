@@ -38,8 +38,8 @@ def told(x, y):
 
 def encode(net, x, y=None):
     """μ and log σ²"""
-    h = ops.relu(ops.linear(x, *net[0:2]))
-    return ops.split(ops.linear(told(h, y), *net[2:4]), 2, axis=1)
+    h = ops.relu(ops.linear(told(x, y), *net[0:2]))
+    return ops.split(ops.linear(h, *net[2:4]), 2, axis=1)
 
 
 def decode(net, z, y=None):
@@ -58,7 +58,7 @@ def terms(net, x, noise, y=None):
 def train(latent, steps, conditional=False):
     rng = np.random.default_rng(0)
     seen = 10 if conditional else 0
-    sizes = (784, HIDDEN), (HIDDEN + seen, 2 * latent), (latent + seen, HIDDEN), (HIDDEN, 784)
+    sizes = (784 + seen, HIDDEN), (HIDDEN, 2 * latent), (latent + seen, HIDDEN), (HIDDEN, 784)
     net = [w for size in sizes for w in layer(rng, *size)]
     adam = Adam(net, 3e-3)
     for _ in range(steps):
@@ -275,7 +275,7 @@ x = images[:20].astype("float64")
 for kind, net, latent, y in (VAE, flat, 2, None), (ConditionalVAE, conditional, 8, labels[:20]):
     net = [tensor(w.data, requires_grad=True, dtype="float64") for w in net]
     model = kind(VAEConfig(hidden=(HIDDEN,), latent=latent), rng=rng)
-    for i, linear in enumerate((model.encoder[1], model.head, model.decoder[0], model.decoder[2])):
+    for i, linear in enumerate((model.encoder[0], model.head, model.decoder[0], model.decoder[2])):
         linear.weight, linear.bias = net[2 * i : 2 * i + 2]
     noise = rng.standard_normal((20, latent))
     ours, theirs = terms(net, x, noise, y), model(tensor(x.reshape(-1, 1, 28, 28)), noise, y)
