@@ -409,7 +409,7 @@ def test_dropout_goes_on_exactly_from_the_generators_state():
         (nn.GELU(), lambda x: x * special.ndtr(x)),
         (nn.SiLU(), lambda x: x * special.expit(x)),
     ],
-    ids=repr,
+    ids=lambda value: repr(value) if isinstance(value, nn.Module) else "reference",
 )
 def test_activations(layer, reference):
     x = normal(4, 5)
