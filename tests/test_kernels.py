@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from minigen.kernels import KERNELS
+from minigen.kernels.cpu import forget_stale
 
 FAMILIES = {
     name: importlib.import_module(f"minigen.kernels.cpu.{name}")
@@ -342,3 +343,21 @@ def test_products_are_dealt_out(rng, monkeypatch):
     monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=2))
     product.product(x, w)
     assert len(calls) == 2  # BLAS has threads of its own
+
+
+def test_the_cache_of_other_sources_is_forgotten(tmp_path):
+    """A cached kernel does not notice that a function in another file, compiled into it, has changed."""
+    (tmp_path / "a.py").write_text("x = 1")
+    cached = tmp_path / "__pycache__" / "a.f-1.py311.1.nbc"
+    cached.parent.mkdir()
+
+    def forgotten():
+        cached.touch()
+        forget_stale(tmp_path)
+        return not cached.exists()
+
+    assert forgotten() and not forgotten()
+    (tmp_path / "b.py").write_text("x = 2")
+    assert forgotten() and not forgotten()
+    (tmp_path / "a.py").write_text("x = 3")
+    assert forgotten() and not forgotten()
