@@ -48,6 +48,7 @@ setup(
         "cuda13": ["cupy-cuda13x>=14,<15"],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "import-linter>=2.6",
             "ruff>=0.9",

@@ -176,10 +176,10 @@ def test_dropout_in_training_and_not_in_use(text, pairs):
 
 
 def test_presets():
-    """nanoGPT's setting for the CPU."""
+    """nanoGPT's setting for the CPU, with twice its learning rate."""
     c = gpt.PRESETS["gpt"].config
     assert (c.layers, c.heads, c.width, c.block, c.batch_size, c.steps) == (4, 4, 128, 64, 12, 2000)
-    assert (c.lr, c.warmup, c.beta2, c.weight_decay, c.clip, c.dropout) == (1e-3, 100, 0.99, 0.1, 1.0, 0.0)
+    assert (c.lr, c.warmup, c.beta2, c.weight_decay, c.clip, c.dropout) == (2e-3, 100, 0.99, 0.1, 1.0, 0.0)
     assert transformer.PRESETS["transformer"].config.data == "dates"
 
 
