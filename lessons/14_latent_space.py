@@ -214,9 +214,10 @@ assert share > (0.15 if FAST else 0.5)
 # %% [markdown]
 # ## A GAN that is told
 #
-# A **conditional GAN** does the same: $G(z, y)$, and $D(x, y)$, which asks "is $x$ a real *y*?". On the ring of lesson
-# 11, let $y$ be the number of the mode. There the plain game lost its modes. Now each has to be drawn when it is asked
-# for: leaving one out is a mistake that $D$ sees. The same game, the same networks, with and without the label:
+# A **conditional GAN** does the same: $G(z, y)$, and $D(x, y)$, which asks "is $x$ a real $y$?". On the ring of lesson
+# 11, let $y$ be the number of the mode. A sample in the wrong mode is then a mistake that $D$ sees, even if it is a
+# perfect sample of another. The game without momentum of lesson 11, with and without the label: how many modes are
+# covered, and how many samples lie nearest to the mode that was asked for?
 
 # %%
 from minigen.datasets import ring_of_gaussians
