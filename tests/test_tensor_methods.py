@@ -87,6 +87,15 @@ def test_many_rows_are_scattered_as_one_by_one(rng, backend_name):
     np.testing.assert_allclose(minigen.backend.to_host(y), expected, rtol=1e-13)
 
 
+def test_the_gradient_of_one_element(backend_name):
+    """NumPy makes a scalar, not an array, of what comes back to it."""
+    x = tensor(minigen.backend.asarray(np.arange(6.0).reshape(1, 2, 3)), requires_grad=True)
+    g = grad(ops.tanh(0.5 * x[0, 1, 0]), x)
+    expected = np.zeros((1, 2, 3))
+    expected[0, 1, 0] = 0.5 / np.cosh(1.5) ** 2
+    np.testing.assert_allclose(g.numpy(), expected, rtol=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_logsumexp_of_nothing_but_minus_infinity(backend_name):
     y = ops.logsumexp(minigen.backend.asarray(np.full((2, 3), -np.inf)), axis=1)

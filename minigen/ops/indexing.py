@@ -27,6 +27,7 @@ def getitem(x, index):
 @primitive(lambda g, index: getitem(g, index), None)
 def scatter(x, index, shape):
     """y = 0 of `shape`, then y[index] += x (a place named twice gets both)        ∂L/∂x = g[index]"""
+    x = x if backend.is_array(x) else xp.asarray(x)  # NumPy makes a scalar of what has no axes
     index = _arrays(x, index)
     if _is_rows(x, index, shape):
         return _scatter_rows(x, index, shape)
