@@ -100,7 +100,7 @@ def _theirs(library: ModuleType, weights: list[np.ndarray], name: str) -> dict[s
                 BLOCK,
                 False,
             )
-            optimizer = ("AdamW", 1e-3, 1.0)
+            optimizer = ("AdamW", 2e-3, 1.0)  # the preset's; another is refused, since the losses differ
         if part.startswith("sample"):
             step = lambda net=net: library.write(net, WRITTEN)
             parts[part] = Part(step, _fingerprint, per=WRITTEN)
