@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from . import backend
-from .errors import ConfigError
 from .sampling import MODALITIES, Run
 from .saved import trained
-from .training.command import EXIT_CODES, Parser, guarded, whole
+from .training.command import Parser, guarded, refuse_foreign, run_parser, whole
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,19 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser(modalities: Iterable[str] = MODALITIES) -> Parser:
     """What the command line understands of models of these modalities."""
-    chosen = {name: MODALITIES[name] for name in modalities}
-    examples = "\n".join(module.EXAMPLES for module in chosen.values())
-    p = Parser(
-        prog="python -m minigen.sample", description="Draw from a trained model.", argument_default=argparse.SUPPRESS,
-        conflict_handler="resolve", epilog=f"examples:\n{examples}\n\n{EXIT_CODES}",
-    )  # fmt: skip
-    p.add_argument("run", metavar="RUN", help="the folder of a run")
+    modules = [MODALITIES[name] for name in modalities]
+    p = run_parser("minigen.sample", "Draw from a trained model.", modules)
     p.add_argument("-n", type=whole(1), metavar="N", help="how many (default: 64 images, 1 text)")
-    p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="same seed, same samples (default: 0)")
     p.add_argument("--out", metavar="FILE", help="default: a PNG in the run's folder, or the terminal for text")
-    p.add_argument("--backend", metavar="NAME", help=f"auto, {', '.join(backend.BACKENDS)} (default: auto)")
-    for module in chosen.values():
-        module.add_options(p.add_argument_group(module.TITLE))
     return p
 
 
@@ -45,9 +34,7 @@ def _main(argv: Sequence[str] | None) -> int:
     folder = Path(os.path.expanduser(asked.run))
     with backend.use(getattr(asked, "backend", None) or backend.current()):
         name, model = trained(folder)
-        _, foreign = parser([model.modality]).parse_known_args(argv)
-        if foreign:
-            raise ConfigError(f"{foreign[0]}: {name!r} is no model for this option; --help shows whose it is.")
+        refuse_foreign(parser([model.modality]), argv, name)
         out = MODALITIES[model.modality].draw(Run(name, model, folder, np.random.default_rng(asked.seed)), asked)
     if out is not None:
         print(out)

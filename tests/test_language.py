@@ -20,7 +20,7 @@ class Bigram(LanguageModel):
         super().__init__(config)
         self.table = nn.Embedding(self.tokenizer.vocab_size, self.tokenizer.vocab_size, rng=rng)
 
-    def forward(self, ids):
+    def forward(self, ids, rng=None):
         return self.table(ids)
 
     def begin(self, ids):

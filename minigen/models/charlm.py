@@ -85,9 +85,9 @@ class CharLM(LanguageModel):
 
     def objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
         """The mean of −ln p over the symbols of the windows (N, block + 1) that are learnt from, in nats."""
-        ids = batch[0].astype("int64")
         if self.config.learn_from == "all":
-            return ops.softmax_cross_entropy(self(ids[:, :-1], rng), ids[:, 1:]), {}
+            return super().objective(batch, rng)
+        ids = batch[0].astype("int64")
         h, _ = self._read(ids[:, :-1], rng=rng)
         return ops.softmax_cross_entropy(self.output(self.dropout(h[:, -1], rng=rng)), ids[:, -1]), {}
 

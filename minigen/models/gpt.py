@@ -85,11 +85,6 @@ class GPT(LanguageModel):
             read.append(past)
         return ops.linear(self.norm(x), self.tokens.weight), read
 
-    def objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
-        """The mean of −ln p over the symbols of the windows (N, block + 1), in nats."""
-        ids = batch[0].astype("int64")
-        return ops.softmax_cross_entropy(self(ids[:, :-1], rng), ids[:, 1:]), {}
-
     def begin(self, ids: Any) -> tuple[Array, Any]:
         """Read the last `block` symbols of a prompt        (N, T) -> logits (N, V), (these symbols, keys and values)"""
         window = ids[:, -self.config.block :]

@@ -88,8 +88,8 @@ class LanguageModel(nn.Module):
         return dataclasses.replace(config, vocabulary=tokenizer.to_dict())
 
     # -- what subclasses define -----------------------------------------------------------------------------------
-    def forward(self, ids: Any) -> Tensor:
-        """Logits of the symbol after each        (N, T) -> (N, T, V)"""
+    def forward(self, ids: Any, rng: Any = None) -> Tensor:
+        """Logits of the symbol after each        (N, T) -> (N, T, V); `rng` for dropout in training"""
         raise NotImplementedError
 
     def begin(self, ids: Any) -> tuple[Array, Any]:
@@ -120,7 +120,7 @@ class LanguageModel(nn.Module):
     def objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
         """The mean of −ln p over the symbols of the windows (N, block + 1), in nats."""
         ids = batch[0].astype("int64")
-        return ops.softmax_cross_entropy(self(ids[:, :-1]), ids[:, 1:]), {}
+        return ops.softmax_cross_entropy(self(ids[:, :-1], rng), ids[:, 1:]), {}
 
     # -- measuring ------------------------------------------------------------------------------------------------
     def nll(self, ids: np.ndarray) -> np.ndarray:

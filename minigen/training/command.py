@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from ..backend import BACKENDS
 from ..errors import ConfigError, MinigenError, NonFiniteError
 from .stop import duration
 
@@ -33,6 +34,32 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message[:1].lower()}{message[1:]}; --help shows how to ask.")
+
+
+def run_parser(name: str, description: str, modalities: Iterable[Any]) -> Parser:
+    """The parser of a command about a RUN: what all modalities share, then the options of each module of `modalities`.
+
+    Only options that were given, and the seed, are attributes of what it parses.
+    """
+    modules = list(modalities)
+    examples = "\n".join(module.EXAMPLES for module in modules)
+    p = Parser(
+        prog=f"python -m {name}", description=description, argument_default=argparse.SUPPRESS,
+        conflict_handler="resolve", epilog=f"examples:\n{examples}\n\n{EXIT_CODES}",
+    )  # fmt: skip
+    p.add_argument("run", metavar="RUN", help="the folder of a run")
+    p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of what is drawn (default: 0)")
+    p.add_argument("--backend", metavar="NAME", help=f"auto, {', '.join(BACKENDS)} (default: auto)")
+    for module in modules:
+        module.add_options(p.add_argument_group(module.TITLE))
+    return p
+
+
+def refuse_foreign(parser: Parser, argv: Sequence[str] | None, model: str) -> None:
+    """Raise ConfigError for an option that the parser of a model's own modality has not."""
+    _, foreign = parser.parse_known_args(argv)
+    if foreign:
+        raise ConfigError(f"{foreign[0]}: {model!r} is no model for this option; --help shows whose it is.")
 
 
 def guarded(name: str, command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
