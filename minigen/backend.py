@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,9 @@ import numpy as xp
 from .errors import BackendError, ConfigError, DtypeError
 
 __all__ = [
-    "BACKENDS", "Array", "add_at", "asarray", "available", "backend_of", "current", "default_dtype", "erf", "generator",
-    "is_array", "name_of", "no_device_reason", "normal", "synchronize", "to", "to_host", "uniform", "use", "xp",
+    "BACKENDS", "Array", "add_at", "asarray", "available", "backend_of", "current", "default_dtype",
+    "device_memory", "device_name", "erf", "generator", "is_array", "name_of", "no_device_reason", "normal",
+    "synchronize", "timed", "to", "to_host", "uniform", "use", "xp",
 ]  # fmt: skip
 
 BACKENDS = ("numpy", "numba", "cupy")
@@ -214,3 +217,39 @@ def uniform(rng: Any, shape: tuple[int, ...], dtype: Any = None) -> Array:
     """Uniform numbers in [0, 1) from `rng`, as an array of the current backend."""
     draws = rng.random(shape, dtype=np.dtype(dtype or default_dtype))
     return to(draws, "cupy") if current() == "cupy" else draws
+
+
+# -- measuring --------------------------------------------------------------------------------------------------------
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """What `work()` gives, and the seconds it took; on a device between two events in its own queue, the second of
+    which is reached when all is done."""
+    if current() != "cupy":
+        begin = time.perf_counter()
+        result = work()
+        return result, time.perf_counter() - begin
+    begin, end = _cupy.cuda.Event(), _cupy.cuda.Event()
+    begin.record()
+    result = work()
+    end.record()
+    end.synchronize()
+    return result, _cupy.cuda.get_elapsed_time(begin, end) / 1e3
+
+
+def device_memory() -> int | None:
+    """The bytes of the device that CuPy holds, in use or kept for later; None on the CPU. What is not in use is given
+    back, so that the next answer is the most that was held since this one."""
+    if current() != "cupy":
+        return None
+    pool = _cupy.get_default_memory_pool()
+    held = pool.total_bytes()
+    pool.free_all_blocks()
+    return held
+
+
+def device_name() -> str:
+    """What the current CUDA device calls itself. Raises BackendError where there is none."""
+    _resolve("cupy")
+    name = _cupy.cuda.runtime.getDeviceProperties(_cupy.cuda.Device().id)["name"]
+    return name.decode()
