@@ -1,10 +1,13 @@
 """minigen beside what one would use instead, on the same work and the same cores.
 
-    python -m benchmarks [--quick] [--workload mlp_gan,dcgan] [--backend numpy,numba] [--peer torch,autograd,dezero]
-                         [--threads 1,2] [--json FILE] [--plot FILE]
+    python -m benchmarks [--quick] [--workload mlp_gan,dcgan] [--backend numpy,numba,cupy] [--threads 1,2]
+                         [--peer torch,torch-cuda,autograd,dezero] [--json FILE] [--plot FILE]
 
 Each row is one workload, one backend and one peer: the same architecture, initial weights, batches and optimizer. The
 losses of the first five steps must agree, or the row is refused. Then the two take turns, each in its own process.
+
+On a CUDA device (`--backend cupy`, whose peer is `torch-cuda`) both compute in float32, PyTorch with TF32 off. A step
+is timed between two CUDA events, and the memory of the device is what each library's pool held at most.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +28,14 @@ from minigen import backend
 from minigen.errors import BackendError, ConfigError, MinigenError
 
 from . import harness, machine, peers, workloads
-from .worker import Worker
+from .worker import Ended, Worker
 
 QUICK = {"seconds": 0.3, "rounds": 2}
 FULL = {"seconds": 15.0, "rounds": 10}
+CACHES = {"numba": "NUMBA_CACHE_DIR", "cupy": "CUPY_CACHE_DIR"}
 HEAD = (
     f"{'workload':44s} {'backend':7s} {'peer':19s} {'thr':>3s} {'ours ms':>16s} {'peer ms':>16s}"
-    f" {'ratio':>13s} {'MB':>11s} {'floor ms':>8s}"
+    f" {'ratio':>13s} {'MB':>11s} {'device MB':>11s} {'floor ms':>8s}"
 )
 
 
@@ -41,12 +45,15 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser.add_argument("--workload", type=listed, default=workloads.NAMES, help=", ".join(workloads.NAMES))
     parser.add_argument("--backend", type=listed, default=["numba"], help="numpy, numba, cupy (default: numba)")
-    parser.add_argument("--peer", type=listed, default=["torch"], help=f"{', '.join(peers.PEERS)}; none: minigen alone")
+    help = f"{', '.join(peers.PEERS)}; none: minigen alone (default: torch, on the device torch-cuda)"
+    parser.add_argument("--peer", type=listed, help=help)
     parser.add_argument("--threads", type=listed, default=[str(cores)], help="for both sides, say 1,2 (default: cores)")
     parser.add_argument("--quick", action="store_true", help="few rounds; no cold starts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows and a description of the machine")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios")
     chosen = parser.parse_args(arguments)
+    if chosen.peer is None:
+        chosen.peer = [peer for peer in ("torch", "torch-cuda") if any(peers.meet(peer, b) for b in chosen.backend)]
     for what, came, known in (
         ("workload", chosen.workload, workloads.NAMES),
         ("backend", chosen.backend, backend.BACKENDS),
@@ -68,6 +75,13 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
 
 def compare(name: str, library: str, peer: str | None, threads: int, rates: dict, effort: dict) -> Iterator[Any]:
     """The rows of a workload with one backend and one peer, with their medians; or (part, why it was refused)."""
+    try:
+        yield from _compare(name, library, peer, threads, rates, effort)
+    except Ended as ended:
+        yield name, str(ended)
+
+
+def _compare(name: str, library: str, peer: str | None, threads: int, rates: dict, effort: dict) -> Iterator[Any]:
     work = workloads.find(name)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -80,10 +94,15 @@ def compare(name: str, library: str, peer: str | None, threads: int, rates: dict
             except harness.Refused as refused:
                 yield part, str(refused)
                 continue
-            memory = [*(worker.peak() for worker in both), None][:2]
-            least = None if library == "cupy" else harness.floor(*work.costs[part], rates)
+            memory = [*(worker.peak() for worker in both), (None, None)][:2]
+            least = harness.floor(*work.costs[part], rates)
             label = part if part == name else f"{name}: {part}"
             yield found, harness.row(label, library, peer, threads, found, memory, least)
+
+
+def able(peer: str, name: str, library: str) -> bool:
+    """Can a peer do a workload, and where `library` does it? PyTorch can do on the device what it can on the CPU."""
+    return peers.meet(peer, library) and peer.removesuffix("-cuda") in workloads.find(name).peers
 
 
 def cold_start(name: str, side: tuple[str, str], threads: int, weights: str, **variables: str) -> float:
@@ -95,19 +114,17 @@ def cold_start(name: str, side: tuple[str, str], threads: int, weights: str, **v
 
 
 def cold_starts(names: list[str], libraries: list[str], rivals: list[str], threads: int) -> Iterator[dict[str, Any]]:
-    """Of each library for each workload; of numba, also with nothing compiled before."""
+    """Of each library for each workload that all can do; of those that compile, also with nothing compiled before."""
     for name in names:
-        with tempfile.TemporaryDirectory() as folder:
+        with suppress(Ended), tempfile.TemporaryDirectory() as folder:
             weights, found = f"{folder}/weights.npz", {}
             for library in libraries:
-                if library == "numba":
-                    empty = f"{folder}/cache"
-                    found["numba, empty cache"] = cold_start(
-                        name, ("ours", library), threads, weights, NUMBA_CACHE_DIR=empty
-                    )
+                if library in CACHES:
+                    empty = {CACHES[library]: f"{folder}/{library}"}
+                    found[f"{library}, empty cache"] = cold_start(name, ("ours", library), threads, weights, **empty)
                 found[library] = cold_start(name, ("ours", library), threads, weights)
             for peer in rivals:
-                if peer in workloads.find(name).peers:
+                if any(able(peer, name, library) for library in libraries):
                     found[peer] = cold_start(name, ("peer", peer), threads, weights)
             yield {"workload": name, "seconds": {k: round(v, 2) for k, v in found.items()}}
 
@@ -117,11 +134,11 @@ def line(found: harness.Comparison, row: dict[str, Any]) -> str:
     pair = lambda a, b, form: f"{a:{form}} / {b:{form}}" if a is not None and b is not None else "–"
     number = lambda a: "–" if a is None else f"{a:.3g}"
     theirs = pair(*found.peer, ".4g") if found.peer else "–"
-    memory = f"{row['ours_mb']:.0f} / {row['peer_mb'] or 0:.0f}"
+    memory = [pair(row[f"ours_{of}"], row[f"peer_{of}"] or 0, ".0f") for of in ("mb", "device_mb")]
     return (
         f"{row['workload']:44s} {row['backend']:7s} {row['peer'] or '–':19s} {row['threads']:3d}"
         f" {pair(*found.ours, '.4g'):>16s} {theirs:>16s} {pair(row['ratio_min'], row['ratio_median'], '.2f'):>13s}"
-        f" {memory:>11s} {number(row['floor_ms']):>8s}"
+        f" {memory[0]:>11s} {memory[1]:>11s} {number(row['floor_ms']):>8s}"
     )
 
 
@@ -142,23 +159,35 @@ def run(chosen: argparse.Namespace) -> int:
     effort = QUICK if chosen.quick else FULL
     rivals = []
     for peer in chosen.peer:
-        if peer != "none" and (why := peers.missing(peer)):
+        if peer == "none":
+            continue
+        if not any(peers.meet(peer, library) for library in chosen.backend):
+            print(f"{peer} is left out: it meets --backend {'cupy' if peers.on_device(peer) else 'numpy or numba'}")
+        elif why := peers.missing(peer):
             print(f"{peer} is left out: {why}")
-        elif peer != "none":
+        else:
             rivals.append(peer)
     about = machine.describe()
-    about["rates"] = {n: machine.rates(n, 0.6 if chosen.quick else 6.0) for n in chosen.threads}
     print(f"{about['processor']}; {about['cores']} cores, load {about['load'][0]}")
-    for n, rate in about["rates"].items():
-        print(f"{n} threads: sgemm {rate['sgemm'] / 1e9:.0f} GFLOP/s, copy {rate['copy'] / 1e9:.1f} GB/s")
+    places = [*chosen.threads] if chosen.backend != ["cupy"] else []
+    if "cupy" in chosen.backend:
+        about["device"] = backend.device_name()
+        places.append("device")
+        print(f"device: {about['device']}")
+    about["rates"] = {where: machine.rates(where, 0.6 if chosen.quick else 6.0) for where in places}
+    for where, rate in about["rates"].items():
+        print(
+            f"{where}{'' if where == 'device' else ' threads'}: "
+            f"sgemm {rate['sgemm'] / 1e9:.0f} GFLOP/s, copy {rate['copy'] / 1e9:.1f} GB/s"
+        )
     print(HEAD, flush=True)
     rows, refused = [], []
     for name in chosen.workload:
-        able = [peer for peer in rivals if peer in workloads.find(name).peers]
         for threads in chosen.threads:
             for library in chosen.backend:
-                for peer in able or [None]:
-                    for found, row in compare(name, library, peer, threads, about["rates"][threads], effort):
+                rates = about["rates"]["device" if library == "cupy" else threads]
+                for peer in [peer for peer in rivals if able(peer, name, library)] or [None]:
+                    for found, row in compare(name, library, peer, threads, rates, effort):
                         if isinstance(row, str):
                             refused.append({"workload": found, "backend": library, "peer": peer, "why": row})
                             print(f"{found}, {library} / {peer}: refused, {row}", flush=True)

@@ -15,7 +15,8 @@ TOLERANCE = 1e-3  # how far apart two losses may be, relative to the larger
 AGREE = 5  # steps whose losses are compared before anything is timed
 BURST = 0.05  # seconds that one turn takes at least, so that neither side always starts with the other's caches
 KEYS = (
-    "workload backend peer threads ours_ms peer_ms ratio_min ratio_median ours_mb peer_mb floor_ms"
+    "workload backend peer threads ours_ms peer_ms ratio_min ratio_median ours_mb ours_device_mb peer_mb peer_device_mb"
+    " floor_ms"
 ).split()  # of a row in the JSON file
 
 
@@ -81,11 +82,12 @@ def floor(flops: float, moved: float, machine: dict[str, float]) -> float:
     return 1e3 * max(flops / machine["sgemm"], moved / machine["copy"])
 
 
-def row(workload: str, backend: str, peer: str | None, threads: int, found: Comparison, memory: Sequence[float | None],
-        floor_ms: float | None, per: int = 1) -> dict[str, Any]:  # fmt: skip
-    """A row of the JSON file: numbers to four digits."""
+def row(workload: str, backend: str, peer: str | None, threads: int, found: Comparison, memory: Sequence[tuple],
+        floor_ms: float) -> dict[str, Any]:  # fmt: skip
+    """A row of the JSON file: numbers to four digits. `memory` is that of the host and of the device, for each side."""
     values = [
-        found.ours.least, found.peer and found.peer.least, found.ratio_min, found.ratio_median, *memory, floor_ms,
+        found.ours.least, found.peer and found.peer.least, found.ratio_min, found.ratio_median, *memory[0], *memory[1],
+        floor_ms,
     ]  # fmt: skip
     rounded = [None if v is None else float(f"{v:.4g}") for v in values]
     return dict(zip(KEYS, [workload, backend, peer, threads, *rounded], strict=True))

@@ -1,4 +1,6 @@
-"""What this machine is, and how fast it multiplies and copies: ``python -m benchmarks.machine THREADS`` prints JSON."""
+"""What this machine is, and how fast it multiplies and copies: ``python -m benchmarks.machine THREADS SECONDS`` prints
+JSON, as does ``python -m benchmarks.machine device SECONDS`` for the CUDA device.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,17 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .worker import ROOT, environment
+from .worker import ROOT, environment, timed
 
 
 def describe() -> dict[str, Any]:
-    packages = ("numpy", "numba", "scipy", "torch", "autograd", "dezero")
+    packages = ("numpy", "numba", "scipy", "cupy-cuda12x", "cupy-cuda13x", "torch", "autograd", "dezero")
     versions = {}
     for name in packages:
         try:
@@ -48,37 +51,45 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def rates(threads: int, seconds: float) -> dict[str, float]:
-    """{"sgemm": operations a second, "copy": bytes read and written a second} with so many threads, in a process of
-    its own."""
-    command = [sys.executable, "-m", "benchmarks.machine", str(threads), str(seconds)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(threads, ours=False), check=True, capture_output=True, text=True
-    )
+def rates(where: int | str, seconds: float) -> dict[str, float]:
+    """{"sgemm": operations a second, "copy": bytes read and written a second} with so many threads, or on the
+    "device", in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.machine", str(where), str(seconds)]
+    variables = environment(1 if where == "device" else where, ours=False)
+    done = subprocess.run(command, cwd=ROOT, env=variables, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 
 
-def _measure(threads: int, seconds: float) -> dict[str, float]:
+def _measure(where: str, seconds: float) -> dict[str, float]:
     import numpy as np
 
-    n, words = 1024, 1 << 25  # 128 MB
-    a, b, c = (np.full((n, n), 0.5, np.float32) for _ in range(3))
-    source, target = np.zeros(words, np.float32), np.zeros(words, np.float32)
-    ends = [words * i // threads for i in range(threads + 1)]
-
-    def best(run: Any) -> float:
+    def best(run: Callable[[], Any], timed: Callable = timed) -> float:
         taken, end = [], time.perf_counter() + seconds / 2
         while time.perf_counter() < end or len(taken) < 5:
-            begin = time.perf_counter()
-            run()
-            taken.append(time.perf_counter() - begin)
+            taken.append(timed(run)[1])
         return min(taken)
 
+    n, words = (4096, 1 << 27) if where == "device" else (1024, 1 << 25)  # 512 MB; 128 MB
+    a, b, c = (np.full((n, n), 0.5, np.float32) for _ in range(3))
+    source, target = np.zeros(words, np.float32), np.zeros(words, np.float32)
+    if where == "device":
+        from minigen import backend
+
+        backend.use("cupy")
+        a, b, c, source, target = map(backend.asarray, (a, b, c, source, target))
+        copying = best(lambda: np.copyto(target, source), backend.timed)
+        return _rates(n, best(lambda: np.matmul(a, b, out=c), backend.timed), source.nbytes, copying)
+    threads = int(where)
+    ends = [words * i // threads for i in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         copy = lambda i: np.copyto(target[ends[i] : ends[i + 1]], source[ends[i] : ends[i + 1]])
-        seconds_of_copy = best(lambda: list(pool.map(copy, range(threads))))
-    return {"sgemm": 2 * n**3 / best(lambda: np.matmul(a, b, out=c)), "copy": 2 * source.nbytes / seconds_of_copy}
+        copying = best(lambda: list(pool.map(copy, range(threads))))
+    return _rates(n, best(lambda: np.matmul(a, b, out=c)), source.nbytes, copying)
+
+
+def _rates(n: int, multiplying: float, size: int, copying: float) -> dict[str, float]:
+    return {"sgemm": 2 * n**3 / multiplying, "copy": 2 * size / copying}
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure(int(sys.argv[1]), float(sys.argv[2]))))
+    print(json.dumps(_measure(sys.argv[1], float(sys.argv[2]))))

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,17 @@ VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMB
 def environment(threads: int, ours: bool) -> dict[str, str]:
     """Variables that give every library `threads` threads; they count when it is first imported.
 
-    OpenBLAS's own threads are left to minigen, as they are in use: it shares work out to threads of its own.
+    OpenBLAS's own threads are left to minigen, as they are in use: it shares work out to threads of its own. CuPy's
+    products are of float32 numbers as they are, not rounded to TF32.
     """
-    given = dict.fromkeys(VARIABLES, str(threads))
+    given = dict.fromkeys(VARIABLES, str(threads)) | {"CUPY_TF32": "0"}
     if ours:
         del given["OPENBLAS_NUM_THREADS"]
     return {k: v for k, v in os.environ.items() if k not in VARIABLES} | given
+
+
+class Ended(Exception):
+    """The process of a worker is no more."""
 
 
 class Worker:
@@ -49,7 +55,7 @@ class Worker:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise RuntimeError(f"{self.name}: its process ended with exit code {self.process.wait()}; see above.")
+            raise Ended(f"the process of {self.name} ended with exit code {self.process.wait()}, see above")
         return json.loads(answer)
 
     def build(self, weights: str) -> dict[str, int]:
@@ -63,8 +69,8 @@ class Worker:
         """Seconds of each step."""
         return self.ask("times", part, steps)
 
-    def peak(self) -> float:
-        """The most memory that the process has held since it was asked last, in MB."""
+    def peak(self) -> tuple[float, float | None]:
+        """The most memory that the process has held since it was asked last, in MB: of the host, and of the device."""
         return self.ask("peak")
 
     def __enter__(self) -> Worker:
@@ -79,8 +85,15 @@ class Worker:
 # -- in the process ---------------------------------------------------------------------------------------------------
 
 
-def _build(workload: str, kind: str, name: str, weights: str) -> tuple[dict, Any]:
-    """The parts, and what waits for a device."""
+def timed(step: Callable[[], Any]) -> tuple[Any, float]:
+    """What a step gives, and the seconds it took."""
+    begin = time.perf_counter()
+    result = step()
+    return result, time.perf_counter() - begin
+
+
+def _build(workload: str, kind: str, name: str, weights: str) -> tuple[dict, Callable, Callable]:
+    """The parts, what times a step, and what says how many bytes of the device were held, if there is one."""
     if kind == "ours":
         import minigen
         from minigen import backend
@@ -94,10 +107,12 @@ def _build(workload: str, kind: str, name: str, weights: str) -> tuple[dict, Any
     if kind == "ours":
         arrays, parts = work.ours()
         np.savez(weights, *arrays)
-        return parts, backend.synchronize
+        return parts, backend.timed, backend.device_memory
     with np.load(weights) as saved:
         arrays = [saved[key] for key in saved]
-    return work.theirs(peers.load(name), arrays), lambda: None
+    library = peers.load(name)
+    parts = work.theirs(library, arrays)
+    return (parts, library.timed, library.device_memory) if peers.on_device(name) else (parts, timed, lambda: None)
 
 
 def _peak() -> float:
@@ -120,17 +135,16 @@ def main(workload: str, kind: str, name: str) -> None:
     for line in sys.stdin:
         request, *rest = json.loads(line)
         if request == "build":
-            parts, finish = _build(workload, kind, name, *rest)
+            parts, measured, device_memory = _build(workload, kind, name, *rest)
             answer: Any = {part: p.per for part, p in parts.items()}
         elif request == "peak":
-            answer = _peak()
+            held = device_memory()
+            answer = _peak(), held and held / 2**20
         else:
             part, answer = parts[rest[0]], []
             for _ in range(rest[1]):
-                begin = time.perf_counter()
-                result = part.step()
-                finish()
-                answer.append(part.number(result) if request == "losses" else time.perf_counter() - begin)
+                result, seconds = measured(part.step)
+                answer.append(part.number(result) if request == "losses" else seconds)
                 del result
         print(json.dumps(answer), file=answers, flush=True)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import harness, workloads
-from benchmarks.worker import environment
+from benchmarks import harness, peers, worker, workloads
+from benchmarks.worker import Ended
 from benchmarks.workloads.networks import Cost, adam, backward, deal, forward, mirrored
 from minigen import backend, ops
 
 KEYS = {
     "workload", "backend", "peer", "threads", "ours_ms", "peer_ms", "ratio_min", "ratio_median", "ours_mb", "peer_mb",
-    "floor_ms",
+    "ours_device_mb", "peer_device_mb", "floor_ms",
 }  # fmt: skip
 
 
@@ -29,7 +29,7 @@ class Fake:
         return {"small_ops": 1}
 
     def peak(self):
-        return 10.0
+        return 10.0, None
 
     def losses(self, part, steps):
         self.journal.append(f"{self.name} losses")
@@ -90,11 +90,25 @@ def test_a_refused_row_is_reported_and_not_written(monkeypatch, tmp_path, capsys
     assert written["rows"] == [] and written["refused"][0]["workload"] == "small_ops"
 
 
+def test_a_process_that_ends_costs_its_rows_only(monkeypatch, capsys):
+    class Dead(Fake):
+        def build(self, weights):
+            raise Ended("the process of numba ended")
+
+    monkeypatch.setattr(command, "Worker", lambda name, *_: (Dead if name == "mlp_gan" else Fake)("ours", []))
+    monkeypatch.setattr(command.machine, "rates", lambda where, seconds: {"sgemm": 1e9, "copy": 1e9})
+    assert command.main("--quick --workload mlp_gan,small_ops --peer none --threads 1".split()) == 1
+    printed = capsys.readouterr().out
+    assert "mlp_gan, numba / None: refused, the process of numba ended" in printed
+    assert re.search(r"^small_ops +numba", printed, re.MULTILINE)
+
+
 def test_a_row_has_the_promised_keys():
     found = harness.Comparison(harness.Timing(1.23456, 2), harness.Timing(2, 4), 0.617, 0.5)
-    row = harness.row("mlp_gan", "numba", "torch", 2, found, (100.0, 200.0), 0.5)
+    row = harness.row("mlp_gan", "numba", "torch", 2, found, [(100.0, None), (200.0, 30.0)], 0.5)
     assert set(row) == KEYS and list(row) == harness.KEYS
-    assert row["ours_ms"] == 1.235 and row["peer_ms"] == 2 and row["ours_mb"] == 100
+    assert row["ours_ms"] == 1.235 and row["peer_ms"] == 2 and row["ours_mb"] == 100 and row["ours_device_mb"] is None
+    assert row["peer_mb"] == 200 and row["peer_device_mb"] == 30 and row["floor_ms"] == 0.5
 
 
 def test_floor_is_the_slower_of_arithmetic_and_memory():
@@ -121,6 +135,69 @@ def test_without_a_device_cupy_is_refused_in_a_sentence(monkeypatch, capsys):
     assert "--backend cupy: CuPy is not installed; there is nothing to measure" in capsys.readouterr().err
 
 
+RATE = {"device": 99}  # of copying; with n threads it is n
+
+
+def rows_of(arguments, monkeypatch):
+    """(workload, backend, peer, the floor's rates) of each comparison that is made, on a machine that has all."""
+    made = []
+    monkeypatch.setattr(backend, "no_device_reason", lambda: None)
+    monkeypatch.setattr(backend, "device_name", lambda: "a card")
+    monkeypatch.setattr(command.peers, "missing", lambda peer: None)
+    monkeypatch.setattr(command.machine, "rates", lambda where, seconds: {"sgemm": 1e9, "copy": RATE.get(where, where)})
+    note = lambda name, library, peer, threads, rates, effort: made.append((name, library, peer, rates["copy"])) or ()
+    monkeypatch.setattr(command, "compare", note)
+    monkeypatch.setattr(harness, "row", lambda *_: None)
+    assert command.main(["--quick", "--threads", "3", *arguments.split()]) == 0
+    return made
+
+
+def test_a_backend_meets_peers_that_compute_where_it_does(monkeypatch, tmp_path, capsys):
+    file = tmp_path / "out.json"
+    asked = (
+        f"--workload dcgan,gpt --backend numba,cupy --peer torch,torch-cuda,torch-channels-last,dezero --json {file}"
+    )
+    assert rows_of(asked, monkeypatch) == [
+        ("dcgan", "numba", "torch", 3),
+        ("dcgan", "numba", "torch-channels-last", 3),
+        ("dcgan", "numba", "dezero", 3),
+        ("dcgan", "cupy", "torch-cuda", RATE["device"]),
+        ("gpt", "numba", "torch", 3),
+        ("gpt", "cupy", "torch-cuda", RATE["device"]),
+    ]
+    assert "left out" not in capsys.readouterr().out
+    written = json.loads(file.read_text("utf-8"))["machine"]
+    assert written["device"] == "a card" and list(written["rates"]) == ["3", "device"]
+
+
+def test_a_peer_that_computes_elsewhere_is_left_out(monkeypatch, capsys):
+    asked = "--workload gpt --backend cupy --peer torch"
+    assert rows_of(asked, monkeypatch) == [("gpt", "cupy", None, RATE["device"])]
+    assert "torch is left out: it meets --backend numpy or numba" in capsys.readouterr().out
+    assert rows_of("--workload gpt --backend numpy --peer torch-cuda", monkeypatch) == [("gpt", "numpy", None, 3)]
+    assert "torch-cuda is left out: it meets --backend cupy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("library, peer", [("numba", "torch"), ("cupy", "torch-cuda")])
+def test_pytorch_is_the_peer_where_none_is_named(library, peer, monkeypatch):
+    assert [row[2] for row in rows_of(f"--workload gpt --backend {library}", monkeypatch)] == [peer]
+
+
+@pytest.mark.oracle
+def test_without_a_device_pytorch_is_left_out_in_a_sentence(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert peers.missing("torch-cuda") == "PyTorch finds no CUDA device" and peers.missing("torch") is None
+
+
+def test_a_step_is_timed_where_it_computes(backend_name, tmp_path):
+    parts, measured, device_memory = worker._build("small_ops", "ours", backend_name, tmp_path / "weights.npz")
+    result, seconds = measured(parts["small_ops"].step)
+    assert 0 < seconds < 100 and np.isfinite(parts["small_ops"].number(result))
+    held = device_memory()
+    assert held >= 4 * 16**2 if backend_name == "cupy" else held is None
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -136,7 +213,7 @@ def test_bad_options(arguments, message, capsys):
 
 
 def test_both_sides_get_the_same_number_of_threads():
-    ours, theirs = environment(3, ours=True), environment(3, ours=False)
+    ours, theirs = worker.environment(3, ours=True), worker.environment(3, ours=False)
     assert ours["NUMBA_NUM_THREADS"] == ours["OMP_NUM_THREADS"] == theirs["OMP_NUM_THREADS"] == "3"
     assert theirs["OPENBLAS_NUM_THREADS"] == "3" and "OPENBLAS_NUM_THREADS" not in ours  # which minigen chooses
 
@@ -184,11 +261,29 @@ def test_each_workload_knows_the_cost_of_each_part(name):
 @pytest.mark.parametrize("name, peer", [("small_ops", "torch"), ("mlp_vae", "torch"), ("mlp_vae", "autograd")])
 def test_peers_do_the_same_work(name, peer):
     pytest.importorskip(peer)
-    from benchmarks import peers
+    same_work(name, peer)
 
+
+@pytest.mark.gpu
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", workloads.NAMES)
+def test_pytorch_on_the_device_does_the_same_work(name):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch finds no CUDA device")
+    with backend.use("cupy"):
+        library = same_work(name, "torch-cuda")
+        part = next(iter(workloads.find(name).ours()[1].values()))
+        _, seconds = library.timed(part.step)
+        assert seconds > 0 and library.device_memory() > 0
+
+
+def same_work(name, peer):
     work = workloads.find(name)
+    library = peers.load(peer)
     weights, ours = work.ours()
-    theirs = work.theirs(peers.load(peer), weights)
+    theirs = work.theirs(library, weights)
     for part in ours:
         losses = [[p.number(p.step()) for _ in range(3)] for p in (ours[part], theirs[part])]
         assert harness.disagreement(*losses) is None
+    return library

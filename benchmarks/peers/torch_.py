@@ -1,4 +1,4 @@
-"""PyTorch, eager."""
+"""PyTorch, eager, on the CPU or on the device; there in float32 all through, as minigen computes: TF32 is off."""
 
 from __future__ import annotations
 
@@ -12,10 +12,32 @@ from torch import nn
 
 from ..workloads.networks import Layer, deal
 
-CHANNELS_LAST = False
-tensor = torch.from_numpy
+CHANNELS_LAST, DEVICE = False, "cpu"
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 no_grad = torch.no_grad
 mean, exp, softplus = torch.mean, torch.exp, F.softplus
+
+
+def tensor(a: np.ndarray) -> Any:
+    return torch.from_numpy(a).to(DEVICE, non_blocking=True)
+
+
+def timed(step: Callable[[], Any]) -> tuple[Any, float]:
+    """As :func:`minigen.backend.timed` on the device."""
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    result = step()
+    end.record()
+    end.synchronize()
+    return result, begin.elapsed_time(end) / 1e3
+
+
+def device_memory() -> int:
+    """As :func:`minigen.backend.device_memory`."""
+    held = torch.cuda.max_memory_reserved()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    return held
 
 
 def _module(layer: Layer) -> nn.Module:
@@ -53,7 +75,7 @@ def network(layers: list[Layer], arrays: Iterator[np.ndarray]) -> nn.Module:
             for p, a in zip(module.parameters(), own, strict=True):
                 p.copy_(torch.from_numpy(a))
         modules.append(module)
-    net = nn.Sequential(*modules)
+    net = nn.Sequential(*modules).to(DEVICE)
     return net.to(memory_format=torch.channels_last) if CHANNELS_LAST else net
 
 
@@ -98,7 +120,7 @@ def slope(f: Callable, x: Any) -> Any:
 
 
 def gradient_of_sum(f: Callable, start: np.ndarray, *rest: float) -> Callable[[], tuple[Any, Any]]:
-    x = torch.tensor(start, requires_grad=True)
+    x = torch.tensor(start, requires_grad=True, device=DEVICE)
 
     def run() -> tuple[Any, Any]:
         x.grad = None
@@ -111,7 +133,7 @@ def gradient_of_sum(f: Callable, start: np.ndarray, *rest: float) -> Callable[[]
 
 def images(a: np.ndarray) -> Any:
     """In the memory order in which one convolution gets what another has computed."""
-    t = torch.from_numpy(a)
+    t = tensor(a)
     return t.to(memory_format=torch.channels_last) if CHANNELS_LAST else t
 
 
@@ -158,6 +180,7 @@ class lstm(nn.Module):
             if name.startswith("bias_hh"):  # a second bias, which only adds to the first
                 nn.init.zeros_(p).requires_grad_(False)
         _copied((p for p in self.parameters() if p.requires_grad), arrays)
+        self.to(DEVICE)
 
     def forward(self, ids: Any, state: Any = None, last: bool = False) -> tuple[Any, Any]:
         h, state = self.cell(self.embedding(ids), state)
@@ -199,6 +222,7 @@ class gpt(nn.Module):
         self.layers = nn.ModuleList(_Block(width, heads, arrays) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         _copied(self.norm.parameters(), arrays)
+        self.to(DEVICE)
 
     def forward(self, ids: Any, pasts: Any = None, last: bool = False) -> tuple[Any, Any]:
         start = pasts[0][0].shape[2] if pasts else 0
@@ -212,7 +236,7 @@ class gpt(nn.Module):
 def reader(net: nn.Module, windows: np.ndarray, last: bool, optimizer: str, lr: float, clip: float) -> Callable:
     """Training steps of a language model on windows: all symbols, or only the `last`, are learnt from."""
     parameters = [p for p in net.parameters() if p.requires_grad]
-    x, y = torch.from_numpy(windows[:, :-1].copy()), torch.from_numpy(windows[:, 1:].copy())
+    x, y = tensor(windows[:, :-1].copy()), tensor(windows[:, 1:].copy())
     if optimizer == "AdamW":
         groups = [([p for p in parameters if p.ndim > 1], 0.1), ([p for p in parameters if p.ndim < 2], 0.0)]
         groups = [{"params": own, "weight_decay": decay} for own, decay in groups]
@@ -237,7 +261,7 @@ def reader(net: nn.Module, windows: np.ndarray, last: bool, optimizer: str, lr: 
 
 def write(net: nn.Module, n: int) -> list[int]:
     """n symbols after symbol 0, always the likeliest; what has been read is kept."""
-    ids, state, written = torch.zeros((1, 1), dtype=torch.int64), None, []
+    ids, state, written = torch.zeros((1, 1), dtype=torch.int64, device=DEVICE), None, []
     with torch.no_grad():
         for _ in range(n):
             logits, state = net(ids, state)
