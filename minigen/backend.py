@@ -3,9 +3,9 @@
 ===========  ===================================================  ==========================
 backend      arrays                                               kernels
 ===========  ===================================================  ==========================
-``numpy``    ``numpy.ndarray``                                    ``kernels/reference.py``
-``numba``    ``numpy.ndarray``                                    ``kernels/cpu.py``, compiled
-``cupy``     ``cupy.ndarray`` on the current CUDA device          ``kernels/cuda.py``, CUDA C
+``numpy``    ``numpy.ndarray``                                    ``kernels/reference``
+``numba``    ``numpy.ndarray``                                    ``kernels/cpu``, compiled
+``cupy``     ``cupy.ndarray`` on the current CUDA device          ``kernels/cuda``, CUDA C
 ===========  ===================================================  ==========================
 
 The chosen backend decides only where *new* arrays are made and which kernels a CPU array gets. Inside an operation
@@ -32,9 +32,9 @@ import numpy as xp
 from .errors import BackendError, ConfigError, DtypeError
 
 __all__ = [
-    "BACKENDS", "Array", "add_at", "asarray", "available", "backend_of", "current", "default_dtype",
-    "device_memory", "device_name", "erf", "generator", "is_array", "name_of", "no_device_reason", "normal",
-    "synchronize", "timed", "to", "to_host", "uniform", "use", "xp",
+    "BACKENDS", "Array", "asarray", "available", "backend_of", "compile_cuda", "cuda_module", "current",
+    "default_dtype", "device_memory", "device_name", "erf", "generator", "is_array", "name_of", "no_device_reason",
+    "normal", "synchronize", "timed", "to", "to_host", "uniform", "use", "xp",
 ]  # fmt: skip
 
 BACKENDS = ("numpy", "numba", "cupy")
@@ -187,16 +187,6 @@ def erf(x: Array) -> Array:
     return special.erf(x)
 
 
-def add_at(y: Array, index: Any, x: Array) -> None:
-    """y[index] += x in place, where a place that is named twice gets both; `np.add.at` for any index on either side."""
-    if name_of(y) == "cupy":
-        from cupyx import scatter_add
-
-        scatter_add(y, index, x)
-    else:
-        np.add.at(y, index, x)
-
-
 def generator(seed: int, *, device: bool = False) -> Any:
     """An explicit random generator. `device=True` (CuPy only) draws on the GPU: faster, but then CPU and GPU runs
     with one seed see different numbers."""
@@ -217,6 +207,35 @@ def uniform(rng: Any, shape: tuple[int, ...], dtype: Any = None) -> Array:
     """Uniform numbers in [0, 1) from `rng`, as an array of the current backend."""
     draws = rng.random(shape, dtype=np.dtype(dtype or default_dtype))
     return to(draws, "cupy") if current() == "cupy" else draws
+
+
+# -- CUDA C -----------------------------------------------------------------------------------------------------------
+
+_CUDA_OPTIONS = ("--std=c++17",)
+
+
+def cuda_module(source: str) -> Any:
+    """The kernels of a CUDA C source, by ``get_function(name)``; compiled for the current device at their first use."""
+    return _cupy.RawModule(code=source, options=_CUDA_OPTIONS)
+
+
+def compile_cuda(source: str, arch: str) -> str:
+    """Compile a CUDA C source for ``sm_<arch>``, for which NVRTC is enough: no device, no driver. Returns the
+    assembler's report: registers, memory and spills of each kernel. Errors: BackendError with the compiler's words."""
+    try:
+        from cupy.cuda import nvrtc
+
+        program = nvrtc.createProgram(source, "kernels.cu", (), ())
+    except Exception as error:  # CuPy or NVRTC's library is not there, which is said in many ways
+        raise BackendError(f"compile_cuda: CuPy with NVRTC is needed to compile CUDA C, but: {error}.") from error
+    try:
+        options = (*_CUDA_OPTIONS, f"-arch=sm_{arch}", "--ptxas-options=-v")
+        nvrtc.compileProgram(program, options)
+        return nvrtc.getProgramLog(program)
+    except nvrtc.NVRTCError as error:
+        raise BackendError(f"compile_cuda: {error} for sm_{arch}: {nvrtc.getProgramLog(program).strip()}") from None
+    finally:
+        nvrtc.destroyProgram(program)
 
 
 # -- measuring --------------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Optimizer:
             )
         if all(g is None for g in gradients):
             raise GraphError(f"{self.name}.step: no parameter has a gradient; call backward() on the loss first.")
+        moving = []
         for i, (p, g) in enumerate(zip(self.parameters, gradients, strict=True)):
             if g is None:
                 continue
@@ -75,14 +76,19 @@ class Optimizer:
                     f"{self.name}.step: parameter {i} is a {backend.name_of(p.data)} array, its gradient a "
                     f"{backend.name_of(g)} array; move one with .to(...)."
                 )
+            moving.append((i, g))
+        for i, _ in moving:
             self.steps[i] += 1
-            self._update(p.data, g, *(arrays[i] for arrays in self.state.values()), t=self.steps[i])
-            p.mark_updated()
+            self.parameters[i].mark_updated()
+        self._update(
+            [self.parameters[i].data for i, _ in moving], [g for _, g in moving],
+            *([arrays[i] for i, _ in moving] for arrays in self.state.values()), ts=[self.steps[i] for i, _ in moving],
+        )  # fmt: skip
         if self.after_step is not None:
             self.after_step()
 
-    def _update(self, p: Array, g: Array, *averages: Array, t: int) -> None:
-        """Change the array p and its averages in place; t = 1, 2, … counts this parameter's updates."""
+    def _update(self, ps: list[Array], gs: list[Array], *averages: list[Array], ts: list[int]) -> None:
+        """Change the arrays ps and their averages in place; t = 1, 2, … counts the updates of a parameter."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -153,8 +159,9 @@ class SGD(Optimizer):
         if nesterov and not momentum:
             raise ConfigError("SGD: nesterov needs a momentum above 0; pass momentum=0.9.")
 
-    def _update(self, p, g, m=None, *, t):
-        kernels.sgd_step(p, g, m, self.lr, self.momentum, self.nesterov, self.weight_decay)
+    def _update(self, ps, gs, ms=None, *, ts):
+        for p, g, m in zip(ps, gs, ms or [None] * len(ps)):
+            kernels.sgd_step(p, g, m, self.lr, self.momentum, self.nesterov, self.weight_decay)
 
 
 class RMSprop(Optimizer):
@@ -167,8 +174,9 @@ class RMSprop(Optimizer):
         self.alpha = self._fraction("alpha", alpha)
         self.eps = self._positive("eps", eps)
 
-    def _update(self, p, g, v, *, t):
-        kernels.rmsprop_step(p, g, v, self.lr, self.alpha, self.eps)
+    def _update(self, ps, gs, vs, *, ts):
+        for p, g, v in zip(ps, gs, vs):
+            kernels.rmsprop_step(p, g, v, self.lr, self.alpha, self.eps)
 
 
 class Adam(Optimizer):
@@ -188,8 +196,12 @@ class Adam(Optimizer):
         self.betas = (self._fraction("betas[0]", betas[0]), self._fraction("betas[1]", betas[1]))
         self.eps = self._positive("eps", eps)
 
-    def _update(self, p, g, m, v, *, t):
-        kernels.adam_step(p, g, m, v, t, self.lr, *self.betas, self.eps, 0.0)
+    def _update(self, ps, gs, ms, vs, *, ts):
+        kernels.adam_steps(ps, gs, ms, vs, ts, self.lr, *self.betas, self.eps, [self._decay_of(p) for p in ps])
+
+    def _decay_of(self, p: Array) -> float:
+        """λ"""
+        return 0.0
 
 
 class AdamW(Adam):
@@ -205,9 +217,8 @@ class AdamW(Adam):
         self.weight_decay = self._decay(weight_decay)
         self.matrices_only = matrices_only
 
-    def _update(self, p, g, m, v, *, t):
-        decay = 0.0 if self.matrices_only and p.ndim < 2 else self.weight_decay
-        kernels.adam_step(p, g, m, v, t, self.lr, *self.betas, self.eps, decay)
+    def _decay_of(self, p):
+        return 0.0 if self.matrices_only and p.ndim < 2 else self.weight_decay
 
 
 def clip_grad_norm(gradients: Sequence[Tensor | Array | None], max_norm: float) -> Tensor:

@@ -2,8 +2,8 @@
 
 ``reference/`` is the truth in plain array code, for NumPy and CuPy alike. ``cpu/`` (Numba) and ``cuda/`` (CUDA C
 through CuPy) hold faster twins: the same file, the same name, the same signature. A twin exists only where a benchmark
-shows that it pays. Calling ``kernels.NAME(x, ...)`` takes the twin that belongs to the first argument's backend, or the
-reference where there is none.
+shows that it pays. Calling ``kernels.NAME(x, ...)`` takes the twin that belongs to the backend of the first argument
+(or of the first of a list), or the reference where there is none.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def twin(name: str, backend: str) -> Callable:
 def _dispatching(name: str, reference: Callable) -> Callable:
     @wraps(reference)
     def kernel(x: Any, *args: Any, **options: Any) -> Any:
-        return twin(name, backend_of(x))(x, *args, **options)
+        return twin(name, backend_of(x[0] if type(x) is list else x))(x, *args, **options)
 
     return kernel
 

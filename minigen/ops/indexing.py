@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.lib.array_utils import normalize_axis_index
 
-from .. import backend
+from .. import backend, kernels
 from ..backend import xp
 from ..errors import BackendError, DtypeError, ShapeError
 from ..tensor import Tensor, primitive
@@ -30,12 +30,12 @@ def scatter(x, index, shape):
     x = x if backend.is_array(x) else xp.asarray(x)  # NumPy makes a scalar of what has no axes
     index = _arrays(x, index)
     if _is_rows(x, index, shape):
-        return _scatter_rows(x, index, shape)
+        return kernels.scatter_rows(x, index, shape)
     y = xp.zeros(shape, x.dtype, like=x)
     if _names_each_once(index):
         y[index] = x
     else:
-        backend.add_at(y, index, x)
+        kernels.add_at(y, index, x)
     return y
 
 
@@ -142,20 +142,8 @@ def _checked(op: str, ids: Any, n: int) -> Any:
 
 
 def _is_rows(x: Any, index: Any, shape: tuple[int, ...]) -> bool:
-    """Are these many rows for integer positions along the first axis, on the CPU?"""
+    """Are these rows for integer positions along the first axis?"""
     return (
-        type(index) is xp.ndarray and index.dtype.kind in "iu" and x.size > 4096 and x.dtype.char in "fd"
-        and len(shape) > 1 and x.shape == (*index.shape, *shape[1:])
+        backend.is_array(index) and index.dtype.kind in "iu" and len(shape) > 1
+        and x.shape == (*index.shape, *shape[1:])
     )  # fmt: skip
-
-
-def _scatter_rows(x: Any, ids: Any, shape: tuple[int, ...]) -> Any:
-    """y = Oᵀ x with the one-hot matrix O of the ids, kept sparse: 5 to 30 times as fast as adding row by row."""
-    from scipy.sparse import csc_array
-
-    n, ids = ids.size, ids.reshape(-1)
-    if ids.min() < -shape[0] or ids.max() >= shape[0]:
-        raise ShapeError(f"scatter: expected positions below {shape[0]}, got {ids.min()} to {ids.max()}.")
-    one_hot_transposed = csc_array((xp.ones(n, x.dtype), ids % shape[0], xp.arange(n + 1)), shape=(shape[0], n))
-    y = one_hot_transposed @ x.reshape(n, -1)
-    return y if y.shape == shape else y.reshape(shape)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 
 from .. import backend, kernels
-from ..backend import xp
 from ..errors import ConfigError, DtypeError, ShapeError
 from ..tensor import primitive
 from .elementwise import sqrt
@@ -41,12 +40,7 @@ def _composed_batch_norm(x, weight, bias, *, eps):
 def _batch_norm(x, weight, bias, *, running_mean, running_var, momentum, eps):
     """y = w ⊙ (x − μ) / √(σ² + ε) + b with the mean and variance of this batch; moves the running ones"""
     center, variance = kernels.channel_moments(x)
-    if running_mean is not None:
-        running_mean += momentum * (center - running_mean)
-    if running_var is not None:
-        n = x.size // x.shape[1]
-        running_var += momentum * (variance * (n / (n - 1)) - running_var)
-    r = 1 / xp.sqrt(variance + eps)
+    r = kernels.batch_scale(center, variance, running_mean, running_var, x.size // x.shape[1], momentum, eps)
     return kernels.batch_norm(x, center, r, weight, bias), (center, r)
 
 

@@ -12,7 +12,7 @@ from numba import njit
 
 from ..reference import optimizer as reference
 
-__all__ = ["adam_step", "rmsprop_step"]
+__all__ = ["adam_step", "adam_steps", "rmsprop_step"]
 
 
 def _flat(p, g, *averages):
@@ -52,6 +52,11 @@ def adam_step(p, g, m, v, t, lr, beta1, beta2, eps, weight_decay):
         return reference.adam_step(p, g, m, v, t, lr, beta1, beta2, eps, weight_decay)
     constants = (lr / (1 - beta1**t), beta1, beta2, eps, 1 / math.sqrt(1 - beta2**t), 1.0 - lr * weight_decay)
     _adam(*flat, *constants)
+
+
+def adam_steps(ps, gs, ms, vs, ts, lr, beta1, beta2, eps, decays):
+    for p, g, m, v, t, decay in zip(ps, gs, ms, vs, ts, decays):
+        adam_step(p, g, m, v, t, lr, beta1, beta2, eps, decay)
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})

@@ -2,6 +2,8 @@
 
 from types import ModuleType
 
-from . import activation, attention, convolution, loss, normalization, optimizer, product, recurrent
+from . import activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent
 
-FAMILIES: list[ModuleType] = [activation, attention, convolution, loss, normalization, optimizer, product, recurrent]
+FAMILIES: list[ModuleType] = [
+    activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent
+]  # fmt: skip

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ...backend import xp
 
-__all__ = ["batch_norm", "batch_norm_gradients", "channel_moments", "layer_norm", "layer_norm_gradients"]
+__all__ = ["batch_norm", "batch_norm_gradients", "batch_scale", "channel_moments", "layer_norm", "layer_norm_gradients"]
 
 
 def _all_but_channels(x):
@@ -30,6 +30,18 @@ def channel_moments(x):
     mean = xp.mean(x, axis=axes)
     centred = x - _per_channel(mean, x)
     return mean, xp.mean(centred * centred, axis=axes)
+
+
+def batch_scale(mean, variance, running_mean, running_var, n, momentum, eps):
+    """r = 1 / √(σ² + ε); the running moments, where there are any, follow in place        (C,), … -> (C,)
+
+    running ← running + momentum (s − running), s being μ, or σ² n / (n − 1), of the n values of this batch.
+    """
+    if running_mean is not None:
+        running_mean += momentum * (mean - running_mean)
+    if running_var is not None:
+        running_var += momentum * (variance * (n / (n - 1)) - running_var)
+    return 1 / xp.sqrt(variance + eps)
 
 
 def batch_norm(x, mean, r, weight, bias):

@@ -6,7 +6,7 @@ import math
 
 from ...backend import xp
 
-__all__ = ["adam_step", "rmsprop_step", "sgd_step"]
+__all__ = ["adam_step", "adam_steps", "rmsprop_step", "sgd_step"]
 
 
 def sgd_step(p, g, m, lr, momentum, nesterov, weight_decay):
@@ -45,3 +45,9 @@ def adam_step(p, g, m, v, t, lr, beta1, beta2, eps, weight_decay):
     root *= 1 / math.sqrt(1 - beta2**t)
     root += eps
     p -= lr / (1 - beta1**t) * m / root
+
+
+def adam_steps(ps, gs, ms, vs, ts, lr, beta1, beta2, eps, decays):
+    """`adam_step` of each of many parameters, which have their own t and weight decay"""
+    for p, g, m, v, t, decay in zip(ps, gs, ms, vs, ts, decays):
+        adam_step(p, g, m, v, t, lr, beta1, beta2, eps, decay)

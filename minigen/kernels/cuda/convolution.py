@@ -1,0 +1,75 @@
+"""Twins of `reference.convolution`: the same products of matrices, between kernels that fold and unfold the images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...backend import xp
+from ..reference import convolution as reference
+from ..reference.convolution import _grouped, _matrix, _ungrouped
+from . import LIMIT, by_elements, ours
+
+__all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
+
+_GEOMETRY = np.dtype([(name, np.int32) for name in (
+    "n", "channels", "height", "width", "ho", "wo", "kh", "kw", "sh", "sw", "dh", "dw", "top", "left", "groups",
+)])  # fmt: skip
+
+
+def conv2d(x, w, stride, padding, dilation, groups):
+    geometry = _geometry(x.shape, w.shape[2:], stride, padding, dilation, groups)
+    if not _fits(geometry, x, w):
+        return reference.conv2d(x, w, stride, padding, dilation, groups)
+    y = _product(_im2col(x, geometry), _matrix(w, groups).swapaxes(1, 2))  # (G, N Hₒ Wₒ, Cₒ/G)
+    return _ungrouped(y, len(x), geometry["ho"], geometry["wo"])
+
+
+def conv_transpose2d(y, w, size, stride, padding, dilation, groups):
+    shape = (len(y), w.shape[1] * groups, *size)
+    geometry = _geometry(shape, w.shape[2:], stride, padding, dilation, groups, y.shape[2:])
+    if not _fits(geometry, y, w):
+        return reference.conv_transpose2d(y, w, size, stride, padding, dilation, groups)
+    columns = _product(_grouped(y, groups), _matrix(w, groups))
+    image = xp.empty((shape[0], *size, shape[1]), y.dtype, like=y)
+    by_elements("convolution", "col2im", image.size, y.dtype, columns, image, image.size, geometry)
+    return image.transpose(0, 3, 1, 2)
+
+
+def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
+    geometry = _geometry(x.shape, kernel, stride, padding, dilation, groups)
+    if not _fits(geometry, x, y):
+        return reference.conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups)
+    w = _product(_grouped(y, groups).swapaxes(1, 2), _im2col(x, geometry))  # (G, Cₒ/G, kh kw C/G)
+    w = w.reshape(y.shape[1], *kernel, x.shape[1] // groups)
+    return w.transpose(0, 3, 1, 2).copy()
+
+
+def _geometry(shape, kernel, stride, padding, dilation, groups, out=None):
+    (top, bottom), (left, right) = padding
+    if out is None:
+        height, width = shape[2] + top + bottom, shape[3] + left + right
+        out = tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip((height, width), kernel, stride, dilation))
+    return np.array((*shape, *out, *kernel, *stride, *dilation, top, left, groups), _GEOMETRY)
+
+
+def _elements(geometry):
+    """How many numbers the column matrix has."""
+    return int(np.prod([int(geometry[name]) for name in ("n", "channels", "ho", "wo", "kh", "kw")]))
+
+
+def _fits(geometry, *arrays):
+    return ours(*arrays) and _elements(geometry) < LIMIT
+
+
+def _im2col(x, geometry):
+    """(G, N Hₒ Wₒ, kh kw C/G): for each group and position what its kernel sees."""
+    n, channels, _, _, ho, wo, kh, kw, *_, groups = geometry.item()
+    columns = xp.empty((groups, n * ho * wo, kh * kw * (channels // groups)), x.dtype, like=x)
+    steps = [np.int64(s // x.itemsize) for s in x.strides]
+    by_elements("convolution", "im2col", columns.size, x.dtype, x, *steps, columns, columns.size, geometry)
+    return columns
+
+
+def _product(a, b):
+    """a b for each group. Of a single group, as matrices: cuBLAS then reads what lies transposed where it lies."""
+    return (a[0] @ b[0])[None] if len(a) == 1 else a @ b
