@@ -184,7 +184,7 @@ def erf(x: Array) -> Array:
         from cupyx.scipy import special
     else:
         from scipy import special
-    return special.erf(x)
+    return special.erf(x).astype(x.dtype, copy=False)
 
 
 def generator(seed: int, *, device: bool = False) -> Any:

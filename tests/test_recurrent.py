@@ -322,7 +322,8 @@ def test_layers_as_torch_has_them(layer, layers, bidirectional, dtype, close, ba
     mine = tensor(backend.asarray(x), requires_grad=True)
     states = [tuple(tensor(s[k], requires_grad=True) for s in start) for k in range(len(suffixes))]
     z, new = ours(mine, states)
-    value = ops.sum(z * g) + sum(ops.sum(s[j] * ends[j][k]) for k, s in enumerate(new) for j in range(count))
+    weights, final = backend.asarray(g), backend.asarray(np.stack(ends))
+    value = ops.sum(z * weights) + sum(ops.sum(s[j] * final[j, k]) for k, s in enumerate(new) for j in range(count))
     slopes = grad(value, [mine, *ours.parameters(), *(s for state in states for s in state)])
     np.testing.assert_allclose(z.numpy(), y.detach().numpy(), rtol=0, atol=close)
     for k, state in enumerate(new):

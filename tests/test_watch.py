@@ -78,6 +78,6 @@ def test_a_discriminator_that_has_won_is_noticed():
     watch = Watch(io.StringIO())
     watch.start(Stub())
     for step in range(2, 301, 2):
-        watch.log(Stub(), {"step": step, "discriminator.loss": 0.0125, "generator.variety": 0.5})
+        watch.log(Stub(), {"step": step, "discriminator.loss": 0.0121, "generator.variety": 0.5})
     (said,) = watch.said
     assert "discriminator.loss was 0.012" in said and "batch_norm = true" in said
