@@ -32,7 +32,7 @@ import numpy as xp
 from .errors import BackendError, ConfigError, DtypeError
 
 __all__ = [
-    "BACKENDS", "Array", "asarray", "available", "backend_of", "compile_cuda", "cuda_module", "current",
+    "BACKENDS", "Array", "add_at", "asarray", "available", "backend_of", "compile_cuda", "cuda_module", "current",
     "default_dtype", "device_memory", "device_name", "erf", "generator", "is_array", "name_of", "no_device_reason",
     "normal", "synchronize", "timed", "to", "to_host", "uniform", "use", "xp",
 ]  # fmt: skip
@@ -185,6 +185,11 @@ def erf(x: Array) -> Array:
     else:
         from scipy import special
     return special.erf(x).astype(x.dtype, copy=False)
+
+
+def add_at(y: Array, index: Any, x: Array) -> None:
+    """y[index] += x in place, where a place that is named twice gets both; on a device in any order."""
+    (_cupy if name_of(y) == "cupy" else np).add.at(y, index, x)
 
 
 def generator(seed: int, *, device: bool = False) -> Any:

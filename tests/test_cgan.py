@@ -57,7 +57,7 @@ def test_each_player_learns_the_labels(told, loss, digits):
         for p, g in zip(player.parameters, gradients, strict=True):
             assert g.numpy().any() or p.name.endswith("bias"), p.name
         if "variety" in signals:
-            assert 0 < signals["variety"].item() < 10
+            assert 0 < signals["variety"]().item() < 10
 
 
 def test_samples_are_of_the_labels_that_are_asked_for():

@@ -344,6 +344,9 @@ def test_other_dtypes_take_the_reference(on_device):
     x, w = backend.asarray(np.ones((4, 6), np.float16)), backend.asarray(np.ones(6, np.float16))
     for result in (TWINS["batch_norm"](x, w, w, w, w), TWINS["bce_with_logits"](x, x)[0], TWINS["gelu"](x)):
         assert result.dtype == np.float16
+    y = backend.asarray(np.zeros((3, 2), np.int64))
+    TWINS["add_at"](y, backend.asarray(np.array([2, 0, 2])), backend.asarray(np.ones((3, 2), np.int64)))
+    np.testing.assert_array_equal(backend.to_host(y), [[1, 1], [0, 0], [2, 2]])
 
 
 @device

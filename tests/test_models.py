@@ -13,6 +13,7 @@ from minigen.errors import ConfigError, DataError, ShapeError
 from minigen.losses.gan import discriminator_loss, generator_loss
 from minigen.models.config import Config, choice, fraction
 from minigen.models.gan import GAN, GANConfig
+from minigen.training import Trainer, checkpoint
 
 GANS = ["gan", "gan-c6", "gan-b8", "dcgan"]
 
@@ -235,13 +236,55 @@ def test_the_same_seed_gives_the_same_run(name):
         np.testing.assert_array_equal(array, runs[1][1][name])
 
 
+@pytest.mark.parametrize("name", ["gan", "cgan", "wgan-gp", "ring-gan"])
+def test_samples_are_drawn_with_the_average_of_the_weights(name):
+    """θ̄ after two steps is (β θ₁ + θ₂) / (1 + β); G itself learns as it would without."""
+    plain, model = build(name), build(name, ema=0.75)
+    data = tuple(a[:8] for a in model.prepare(datasets.load_set(model.config.reads, model.config.data)))
+    z, labels = model.noise(3, backend.generator(1)), {"labels": np.arange(3)} if name == "cgan" else {}
+    np.testing.assert_array_equal(model.sample(3, None, noise=z, **labels), plain.sample(3, None, noise=z, **labels))
+    states = []
+    for game in plain, model:
+        rng = backend.generator(2)
+        for _ in range(2):
+            for player in game.players:
+                loss, _ = player.objective(data, rng)
+                player.optimizer.step(minigen.grad(loss, player.parameters))
+            states.append(game.generator.state_dict())
+    one, two, _, same = states
+    for tensor, array in two.items():
+        np.testing.assert_array_equal(array, same[tensor])
+    drawn = model.sample(3, None, noise=z, **labels)
+    plain.generator.load_state_dict({tensor: (0.75 * a + two[tensor]) / np.float32(1.75) for tensor, a in one.items()})
+    np.testing.assert_allclose(drawn, plain.sample(3, None, noise=z, **labels), rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_goes_on_with_its_average(tmp_path):
+    """Bit for bit, samples too"""
+    x = images(64)
+
+    def trained(steps, saved=None):
+        model = build("gan", ema=0.9, generator=[16], discriminator=[16])
+        trainer = Trainer(model, (x,), folder=tmp_path, batch_size=8)
+        if saved is not None:
+            trainer.restore(saved)
+        trainer.run(steps)
+        return model.sample(4, backend.generator(1)), model.state_dict(), checkpoint.load(tmp_path)
+
+    *_, half = trained(2)
+    resumed, whole = trained(4, half), trained(4)
+    np.testing.assert_array_equal(resumed[0], whole[0])
+    for tensor, array in resumed[1].items():
+        np.testing.assert_array_equal(array, whole[1][tensor])
+
+
 @pytest.mark.parametrize("name", ["gan", "dcgan"])
 def test_backends_agree(name, backend_name):
     """Two rounds and a sample, as on the numpy backend"""
 
     def run(on):
         with backend.use(on):
-            model, rng = build(name), backend.generator(1)
+            model, rng = build(name, ema=0.5), backend.generator(1)
             losses = [play(model, backend.asarray(images(3, seed)), rng) for seed in range(2)]
             return losses, backend.to_host(model.sample(2, rng))
 

@@ -394,6 +394,28 @@ def test_dropout_goes_on_exactly_from_the_generators_state():
         np.testing.assert_array_equal(net(x, rng=resumed).numpy(), y)
 
 
+def test_moving_average(backend_name):
+    """θ̄ₜ = Σ βᵗ⁻ⁱ θᵢ / Σ βᵗ⁻ⁱ of parameters and buffers, and what the module makes of an input with it"""
+    block, β = Block().to(backend_name), 0.8
+    average, at = nn.MovingAverage(block, β), []
+    assert not average.parameters() and len(list(average.named_buffers())) == len(NAMES + BUFFERS)
+    for t in 1, 2, 3, 4:
+        for i, (_, tensor) in enumerate([*block.named_parameters(), *block.named_buffers()]):
+            tensor.data += backend.asarray(normal(*tensor.shape, seed=10 * t + i).astype(np.float32) ** 2)
+        average.update(t)
+        at.append(block.state_dict())
+    weights = [β ** (4 - t) for t in (1, 2, 3, 4)]
+    expected = {n: sum(w * a[n] for w, a in zip(weights, at, strict=True)) / sum(weights) for n in at[0]}
+    for name, array in average.state_dict().items():
+        np.testing.assert_allclose(array, expected[name.removeprefix("module.")], rtol=1e-5, atol=1e-6)
+    x = minigen.tensor(normal(4, 3).astype(np.float32))
+    y = average.eval()(x).numpy()
+    block.load_state_dict({name: a.astype(np.float32) for name, a in expected.items()})
+    np.testing.assert_allclose(y, block.eval()(x).numpy(), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigError, match=r"beta must lie in \[0, 1\), got 1"):
+        nn.MovingAverage(block, 1)
+
+
 # -- activations ------------------------------------------------------------------------------------------------------
 
 

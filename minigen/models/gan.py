@@ -13,6 +13,7 @@ Ids in brackets number the articles' formulas and networks; :mod:`minigen.losses
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .. import backend, nn
@@ -21,7 +22,7 @@ from ..datasets import ImageSet, to_signed, to_unit
 from ..errors import DataError, ShapeError
 from ..losses.gan import LOSSES, discriminator_loss, generator_loss
 from ..ops import matmul, mean, reshape, sigmoid, sum, var
-from ..optim import Adam, Player
+from ..optim import Adam, Optimizer, Player
 from ..tensor import Tensor, no_grad
 from .config import Preset, Scheduled, choice, fraction
 
@@ -38,12 +39,14 @@ class GANConfig(Scheduled):
     loss     of both players: nonsaturating, saturating, hinge or least-squares
     latent   length of the noise z
     beta1    Adam's β₁; ½ keeps two players that move against each other from overshooting (Radford et al. 2016)
+    ema      β of the exponential moving average of G's weights, with which samples are drawn; at 0 it is G itself
     """
 
     lr: float = 2e-4
     loss: str = choice("nonsaturating", LOSSES)
     latent: int = 100
     beta1: float = fraction(0.5)
+    ema: float = fraction(0.0)
 
 
 class GAN(nn.Module):
@@ -53,7 +56,7 @@ class GAN(nn.Module):
     discriminator   images (N, 1, 28, 28) -> logits (N, 1)
 
     The discriminator sees real and generated images as two batches, so that batch normalisation, where it has any,
-    does not mix the two.
+    does not mix the two. Samples are G's, or with `config.ema` those of its average θ̄, :class:`nn.MovingAverage`.
     """
 
     modality = "image"
@@ -68,6 +71,13 @@ class GAN(nn.Module):
             parameters = getattr(self, name).parameters()
             optimizer = Adam(parameters, config.lr, betas)
             self.players.append(Player(name, parameters, objective, optimizer, schedule=config.rates()))
+        self.follow(optimizer)
+
+    def follow(self, optimizer: Optimizer) -> None:
+        """Average G's weights after each of its steps, where `config.ema` asks for it."""
+        self.average = nn.MovingAverage(self.generator, self.config.ema) if self.config.ema else None
+        if self.average is not None:
+            optimizer.after_step = lambda: self.average.update(optimizer.steps[0])
 
     def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
         """(generator, discriminator) with weights drawn from `rng`."""
@@ -92,7 +102,7 @@ class GAN(nn.Module):
         x, *labels = batch
         fake = self.generator(self.noise(len(x), rng), *labels)
         loss = generator_loss(self.discriminator(fake, *labels), self.config.loss)
-        return loss, {"variety": variety(fake, x, *labels)}
+        return loss, {"variety": partial(variety, fake.data, x, *labels)}
 
     # -- data and samples -----------------------------------------------------------------------------------------
     def prepare(self, dataset: ImageSet) -> tuple[Array, ...]:
@@ -114,15 +124,19 @@ class GAN(nn.Module):
         return self.pixels(self.generate(self.noise(n, rng) if noise is None else noise, n))
 
     def generate(self, z: Array, n: int, *labels: Array) -> Array:
-        """G(z) in evaluation mode, some z at a time: an array (n, …). Raises ShapeError for another z."""
+        """G(z), of its average where it has one, in evaluation mode, some z at a time: an array (n, …).
+
+        Raises ShapeError for another z.
+        """
         if z.shape != (n, self.config.latent):
             raise ShapeError(f"sample: expected noise of shape {(n, self.config.latent)}, got {tuple(z.shape)}.")
+        generator = self.generator if self.average is None else self.average
         training = self.training
         self.eval()
         try:
             with no_grad():
                 parts = (slice(i, i + 256) for i in range(0, n, 256))
-                return xp.concatenate([self.generator(z[part], *(l[part] for l in labels)).data for part in parts])
+                return xp.concatenate([generator(z[part], *(l[part] for l in labels)).data for part in parts])
         finally:
             self.train(training)
 

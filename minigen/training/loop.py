@@ -9,8 +9,9 @@ A model says who minimises what over which parameters (its `players`); the loop 
         θ          = optimizer(θ, g)
 
 Nothing in a step waits for the device. Losses and metrics stay where they were computed until a line is logged; then
-they are read, and with them whether anything has become infinite or NaN. On the CPU, where there is nothing to wait
-for, each loss is looked at before it changes a parameter.
+they are read, and with them whether anything has become infinite or NaN. A metric that is costly is a function, which
+is called only then. On the CPU, where there is nothing to wait for, each loss is looked at before it changes a
+parameter.
 """
 
 from __future__ import annotations
@@ -235,7 +236,7 @@ class Trainer:
     def _log(self) -> None:
         self._check_losses()
         record: Record = {"step": self.step, "epoch": round(self.epoch, 4), "seconds": round(self.seconds, 3)}
-        record |= {name: _number(value) for name, value in self.last.items()}
+        record |= {name: _number(value() if callable(value) else value) for name, value in self.last.items()}
         self._logged = self.step
         self._tell("log", record)
 

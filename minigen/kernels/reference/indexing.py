@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ... import backend
 from ...backend import xp
 
 __all__ = ["add_at", "scatter_rows"]
@@ -9,11 +10,11 @@ __all__ = ["add_at", "scatter_rows"]
 
 def add_at(y, index, x):
     """y[index] += x in place, for any index"""
-    xp.add.at(y, index, x)
+    backend.add_at(y, index, x)
 
 
 def scatter_rows(x, ids, shape):
     """y = 0, then y[id] += x for each id and its row        (…, *D), (…) -> shape (V, *D)"""
     y = xp.zeros(shape, x.dtype, like=x)
-    xp.add.at(y, ids, x)
+    backend.add_at(y, ids, x)
     return y
