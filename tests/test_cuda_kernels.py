@@ -259,6 +259,9 @@ def test_attention(lead, t, u, causal, masked, dtype, on_device):
 
 CONVOLUTIONS = {
     "one pixel": ((1, 1, 1, 1), (1, 1, 1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    "few outputs, padded on one side": ((2, 5, 6, 7), (2, 5, 3, 4), (1, 1), ((2, 0), (0, 3)), (1, 1), 1),
+    "few outputs, dilated": ((2, 5, 6, 7), (2, 5, 3, 2), (1, 1), ((1, 3), (2, 0)), (2, 3), 1),
+    "few outputs, padded beyond the kernel": ((1, 5, 4, 4), (2, 5, 2, 2), (1, 1), ((2, 1), (0, 3)), (1, 1), 1),
     "plain": ((2, 3, 6, 5), (4, 3, 3, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     "stride 2, same": ((2, 4, 7, 8), (5, 4, 5, 5), (2, 2), ((2, 2), (1, 2)), (1, 1), 1),
     "stride 3 of 2 × 1, rows that no window sees": ((1, 2, 9, 8), (3, 2, 2, 1), (3, 3), ((0, 0), (0, 0)), (1, 1), 1),

@@ -1,4 +1,9 @@
-"""Twins of `reference.convolution`: the same products of matrices, between kernels that fold and unfold the images."""
+"""Twins of `reference.convolution`: the same products of matrices, between kernels that fold and unfold the images.
+
+The column matrix is the largest array, kh kw times the channels that are unfolded. With stride 1 each of the three
+convolutions is one of the other two, or itself, with the kernel turned round, which unfolds the other side: that way is
+taken where that side has fewer channels.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +25,11 @@ def conv2d(x, w, stride, padding, dilation, groups):
     geometry = _geometry(x.shape, w.shape[2:], stride, padding, dilation, groups)
     if not _fits(geometry, x, w):
         return reference.conv2d(x, w, stride, padding, dilation, groups)
+    out = (int(geometry["ho"]), int(geometry["wo"]))
+    if len(w) < x.shape[1] and (turned := _turned(w.shape[2:], stride, padding, dilation, groups, x.shape[2:], out)):
+        return conv_transpose2d(x, _turn(w), out, stride, turned, dilation, groups)
     y = _product(_im2col(x, geometry), _matrix(w, groups).swapaxes(1, 2))  # (G, N Hₒ Wₒ, Cₒ/G)
-    return _ungrouped(y, len(x), geometry["ho"], geometry["wo"])
+    return _ungrouped(y, len(x), *out)
 
 
 def conv_transpose2d(y, w, size, stride, padding, dilation, groups):
@@ -29,6 +37,8 @@ def conv_transpose2d(y, w, size, stride, padding, dilation, groups):
     geometry = _geometry(shape, w.shape[2:], stride, padding, dilation, groups, y.shape[2:])
     if not _fits(geometry, y, w):
         return reference.conv_transpose2d(y, w, size, stride, padding, dilation, groups)
+    if len(w) < shape[1] and (turned := _turned(w.shape[2:], stride, padding, dilation, groups, y.shape[2:], size)):
+        return conv2d(y, _turn(w), stride, turned, dilation, groups)
     columns = _product(_grouped(y, groups), _matrix(w, groups))
     image = xp.empty((shape[0], *size, shape[1]), y.dtype, like=y)
     by_elements("convolution", "col2im", image.size, y.dtype, columns, image, image.size, geometry)
@@ -39,9 +49,25 @@ def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
     geometry = _geometry(x.shape, kernel, stride, padding, dilation, groups)
     if not _fits(geometry, x, y):
         return reference.conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups)
+    sizes = (y.shape[2:], x.shape[2:])
+    if y.shape[1] < x.shape[1] and (turned := _turned(kernel, stride, padding, dilation, groups, *sizes)):
+        return _turn(conv2d_weight_grad(y, x, kernel, stride, turned, dilation, groups)).copy()
     w = _product(_grouped(y, groups).swapaxes(1, 2), _im2col(x, geometry))  # (G, Cₒ/G, kh kw C/G)
     w = w.reshape(y.shape[1], *kernel, x.shape[1] // groups)
     return w.transpose(0, 3, 1, 2).copy()
+
+
+def _turned(kernel, stride, padding, dilation, groups, size, other):
+    """The padding with which the turned kernel goes from images of one size to the other; None where it cannot."""
+    spans = [d * (k - 1) for k, d in zip(kernel, dilation)]
+    turned = tuple((s - p, m - n + p) for s, (p, _), n, m in zip(spans, padding, size, other))
+    fits = stride == (1, 1) and groups == 1 and min(a for pair in turned for a in pair) >= 0
+    return turned if fits else None
+
+
+def _turn(w):
+    """w[o, c, k, l] as [c, o, −k, −l]"""
+    return w[:, :, ::-1, ::-1].swapaxes(0, 1)
 
 
 def _geometry(shape, kernel, stride, padding, dilation, groups, out=None):
