@@ -13,6 +13,7 @@ Ids in brackets number the articles' formulas and networks; :mod:`minigen.losses
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .. import backend, nn
@@ -101,7 +102,7 @@ class GAN(nn.Module):
         x, *labels = batch
         fake = self.generator(self.noise(len(x), rng), *labels)
         loss = generator_loss(self.discriminator(fake, *labels), self.config.loss)
-        return loss, {"variety": variety(fake, x, *labels)}
+        return loss, {"variety": partial(variety, fake.data, x, *labels)}
 
     # -- data and samples -----------------------------------------------------------------------------------------
     def prepare(self, dataset: ImageSet) -> tuple[Array, ...]:

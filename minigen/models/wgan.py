@@ -12,6 +12,7 @@ depend on the whole batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .. import nn
@@ -99,7 +100,7 @@ class WGAN(DCGAN):
     def generator_objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
         """L_G on as many samples as the batch has images; it is not shown the images."""
         fake = self.generator(self.noise(len(batch[0]), rng))
-        return generator_loss(self.discriminator(fake)), {"variety": variety(fake, batch[0])}
+        return generator_loss(self.discriminator(fake)), {"variety": partial(variety, fake.data, batch[0])}
 
 
 def with_batch_norm(critic: nn.Sequential) -> nn.Sequential:
