@@ -234,7 +234,7 @@ def compile_cuda(source: str, arch: str) -> str:
     except Exception as error:  # CuPy or NVRTC's library is not there, which is said in many ways
         raise BackendError(f"compile_cuda: CuPy with NVRTC is needed to compile CUDA C, but: {error}.") from error
     try:
-        options = (*_CUDA_OPTIONS, f"-arch=sm_{arch}", "--ptxas-options=-v")
+        options = (*_CUDA_OPTIONS, f"-arch=sm_{arch}", "--ptxas-options=-v", "--no-cache")  # what is cached is not told
         nvrtc.compileProgram(program, options)
         return nvrtc.getProgramLog(program)
     except nvrtc.NVRTCError as error:
