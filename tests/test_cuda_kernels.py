@@ -327,7 +327,9 @@ def test_adam_steps(dtype, on_device):
 @device
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n, width, count", [(1, 1, 1), (500, 3, 4), (40, 33, 100), (7, 300, 2), (0, 3, 5)])
-def test_adding_rows(n, width, count, dtype, on_device):
+@pytest.mark.parametrize("search", [1 << 25, 0], ids=["searched", "sorted"])
+def test_adding_rows(n, width, count, dtype, search, on_device, monkeypatch):
+    monkeypatch.setattr(FILES["indexing"], "SEARCH", search)
     draw = Draw(dtype)
     x = draw(n, width)
     for kind in (np.int64, np.uint8):

@@ -1,4 +1,4 @@
-"""Twins of `reference.indexing`: sorted by where they go, rows are added without atomics."""
+"""Twins of `reference.indexing` without atomics: the order of a sum is fixed, at the price of a search or a sort."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from ..reference import indexing as reference
 from . import contiguous, launch, ours
 
 __all__ = ["add_at", "scatter_rows"]
+
+SEARCH = 1 << 25  # comparisons, up to which looking for each place among all ids beats sorting them
 
 
 def scatter_rows(x, ids, shape):
@@ -30,7 +32,11 @@ def _add_rows(y, ids, x):
     if not x.size:
         return
     n, width = ids.size, x.size // ids.size
-    order = xp.argsort(ids, kind="stable")
     across = min(32, 1 << (width - 1).bit_length())
-    launch("indexing", "add_rows", y.dtype, (n, -(-width // across)), (across, 256 // across), ids[order], order,
-           *contiguous(x), y, n, width)  # fmt: skip
+    block, columns, rows = (across, 256 // across), -(-width // across), y.size // width
+    (x,) = contiguous(x)
+    if n * rows <= SEARCH and rows < 1 << 16:
+        launch("indexing", "find_rows", y.dtype, (columns, rows), block, ids, x, y, n, width)
+    else:
+        order = xp.argsort(ids, kind="stable")
+        launch("indexing", "add_rows", y.dtype, (n, columns), block, ids[order], order, x, y, n, width)
