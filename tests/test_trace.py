@@ -112,6 +112,10 @@ def test_formula_and_rule_come_from_the_docstring():
     assert formula(ops.tanh.primitive) == ("y = tanh x", "∂L/∂x = g ⊙ (1 − y²)")
     name = trace(ops.concatenate([tensor([1.0], requires_grad=True)] * 2)[1]).steps[1].box.op
     assert formula(name)[0].startswith("y = (x₁ | x₂") and "∂L/∂xₖ" in formula(name)[1]
+    x, w = (tensor(np.ones((1, 1, 2, 2)), requires_grad=True) for _ in range(2))
+    for operation in ops.conv2d, ops.conv_transpose2d:
+        said = formula(trace(ops.sum(operation(x, w))).boxes[2].op)
+        assert "= conv" in said[0] and "∂L/∂w" in said[1]
 
     @primitive(lambda g: g)
     def unsaid(x):

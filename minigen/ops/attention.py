@@ -55,7 +55,10 @@ def _composed_attention(q, k, v, *, mask, causal):
     residual=True,
 )
 def _attention(q, k, v, *, mask, causal):
-    """Y = softmax(Q Kᵀ / √d) V"""
+    """Y = P V, P = softmax(S), S = Q Kᵀ / √d
+
+    ∂L/∂Q = ∂L/∂S K / √d,   ∂L/∂K = (∂L/∂S)ᵀ Q / √d,   ∂L/∂V = Pᵀ g
+    """
     return kernels.attention(q, k, v, mask, causal)
 
 

@@ -361,14 +361,23 @@ def _backward(boxes: list[Box], output: Tensor, gradient: Any) -> list[Step]:
 
 
 def formula(op: Any) -> tuple[str, str]:
-    """What an operation computes, and its gradient rule, from the first lines of its docstring."""
-    text = getattr(op.forward, "__doc__", None) or ""
-    if op.forward.__name__.startswith("_"):
-        text = getattr(getattr(ops, op.name, None), "__doc__", None) or text
-    first = [part.strip() for part in re.split(r"\s{3,}", text.strip().split("\n")[0]) if part.strip()]
+    """What an operation computes, and its gradient rule, from the first lines of its docstring.
+
+    A private operation, `_conv2d`, that gives no rule is explained by the public function of its name.
+    """
+    said = _said(op.forward.__doc__)
+    public = getattr(ops, op.name, None)
+    if said[1] or not op.forward.__name__.startswith("_") or not callable(public):
+        return said
+    return _said(public.__doc__)
+
+
+def _said(docstring: str | None) -> tuple[str, str]:
+    lines = (docstring or "").strip().split("\n")
+    first = [part.strip() for part in re.split(r"\s{3,}", lines[0]) if part.strip()]
     rule = next((part for part in first[1:] if "∂" in part or "gradient" in part), "")
     if not rule:
-        rule = next((line.strip().split(". ")[0] for line in text.splitlines()[1:] if "∂L/∂" in line), "")
+        rule = next((line.strip().split(". ")[0] for line in lines[1:] if "∂L/∂" in line), "")
     return (first[0] if first else ""), rule
 
 
