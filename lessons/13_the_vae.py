@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 · The VAE
 #
-# *40 minutes · after 05, 08 · formulas B3, B4, B5, B9, C4, D1, E2*
+# *40 minutes · after 05, 08 · formulas B3, B4, B5, B9, C4, D1, D2, E2*
 #
 # **How can we train a model to make our data probable, if we cannot compute how probable it makes them?**
 #
@@ -268,6 +268,17 @@ assert KL > 0 and mean_gap > 0
 # %% [markdown]
 # D1 is neither the KL nor what a VAE minimises, which is the last line: the cross-entropy and the gap.
 #
+# The same article has the VAE proposed in 1982 in §1.4.1 and in 2013 in §2.2, and the GAN in 2009 in §1.4.1 and in 2004
+# in §2.1 [D2]. Such things can be looked up: both papers are on arXiv, where a paper's number begins with the year and
+# the month in which it came.
+
+# %%
+for name, paper, written in ("VAE", "1312.6114", (1982, 2013)), ("GAN", "1406.2661", (2009, 2004)):
+    year = 2000 + int(paper[:2])
+    print(f"{name}: arXiv {paper} came in month {int(paper[2:4])} of {year}; the article says {written}")
+    assert written.count(year) == (name == "VAE")
+
+# %% [markdown]
 # ## A sample with a slope [B9]
 #
 # $\mathbb{E}_q$ will be an average over samples, in practice over one. But the encoder must learn from it: how does the
