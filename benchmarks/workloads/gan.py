@@ -5,6 +5,7 @@ The critic's step differentiates a gradient. It stands without the generator's, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -51,7 +52,8 @@ def _ours(preset: str, networks: tuple[list[Layer], list[Layer]], players: slice
     from minigen.models import PRESETS
 
     chosen = PRESETS[preset]
-    model = chosen.model(chosen.config, rng=backend.generator(SEED))
+    config = replace(chosen.config, ema=0)  # the peers average no weights
+    model = chosen.model(config, rng=backend.generator(SEED))
     weights = [np.array(p.numpy()) for p in model.parameters()]
     if networks is CONVOLUTIONS:
         layers = iter(weights)

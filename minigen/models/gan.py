@@ -294,7 +294,7 @@ PRESETS = {
     "gan": Preset(
         "GAN of fully connected layers: digits within two minutes",
         MLPGAN,
-        MLPGANConfig(generator=(256, 512), discriminator=(512, 256), batch_norm=True, lr=1e-3, steps=4000),
+        MLPGANConfig(generator=(256, 512), discriminator=(512, 256), batch_norm=True, lr=1e-3, ema=0.998, steps=4000),
     ),
     "gan-c6": Preset(  # ends at a few kinds of digit; batch_norm and lr = 1e-3 bring back all ten
         "GAN with the layers of article C: 100-256-128-784 against 784-128-256-1; shows mode collapse",
