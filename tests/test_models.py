@@ -239,7 +239,7 @@ def test_the_same_seed_gives_the_same_run(name):
 @pytest.mark.parametrize("name", ["gan", "cgan", "wgan-gp", "ring-gan"])
 def test_samples_are_drawn_with_the_average_of_the_weights(name):
     """θ̄ after two steps is (β θ₁ + θ₂) / (1 + β); G itself learns as it would without."""
-    plain, model = build(name), build(name, ema=0.75)
+    plain, model = build(name, ema=0), build(name, ema=0.75)
     data = tuple(a[:8] for a in model.prepare(datasets.load_set(model.config.reads, model.config.data)))
     z, labels = model.noise(3, backend.generator(1)), {"labels": np.arange(3)} if name == "cgan" else {}
     np.testing.assert_array_equal(model.sample(3, None, noise=z, **labels), plain.sample(3, None, noise=z, **labels))
