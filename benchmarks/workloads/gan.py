@@ -148,7 +148,7 @@ WORKLOADS = {
     "dcgan": _workload(
         "dcgan",
         lambda: _ours("dcgan", CONVOLUTIONS),
-        lambda library, weights: _game(library, weights, CONVOLUTIONS, 4e-4),
+        lambda library, weights: _game(library, weights, CONVOLUTIONS, 8e-4),
         _game_cost(CONVOLUTIONS),
         ("torch", "torch-channels-last", "dezero"),
     ),

@@ -261,8 +261,8 @@ class DCGAN(GAN):
 
     All paddings are "same", so that stride 2 doubles or halves exactly. Weights start as N(0, 0.02²) and G has batch
     normalisation as in Radford et al. 2016. A8 ends G in a softmax over a vocabulary, which is no image, and leaves
-    out D, the two normalisations and the last convolution. Its Adam has a learning rate of 1e-4; the preset's is 4e-4,
-    which takes less than half the steps.
+    out D, the two normalisations and the last convolution. Its Adam has a learning rate of 1e-4; the preset's is 8e-4,
+    and its batches are small: 300 steps bring as much with 16 images as with 64, where θ̄ takes out the noise.
     """
 
     def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
@@ -309,6 +309,6 @@ PRESETS = {
     "dcgan": Preset(
         "GAN of transposed convolutions, with the layers of article A",
         DCGAN,
-        GANConfig(lr=4e-4, steps=2000),
+        GANConfig(batch_size=16, lr=8e-4, ema=0.995, steps=4000),
     ),
 }
