@@ -149,6 +149,8 @@ figure, axes = plt.subplots()
 axes.loglog(sizes, floor, "o-", label="real against real")
 axes.loglog(sizes, floor[-1] * sizes[-1] / np.array(sizes), ":", color="grey", label="1/n")
 axes.set(xlabel="n, digits in each half", ylabel="Fréchet distance", title="Perfect samples are not at zero")
+axes.set_xticks(sizes, sizes)
+axes.set_xticks([], minor=True)
 axes.legend()
 show(figure, "The distance between real and real falls about as 1/n, and is never zero")
 
@@ -215,7 +217,8 @@ figure, axes = plt.subplots(figsize=(6.4, 3.6))
 for name, (distance, precision, _, coverage, _) in table.items():
     axes.plot(precision, coverage, "o", ms=4 + 2 * np.log1p(distance), label=name)
 axes.set(xlim=(-0.05, 1.08), ylim=(-0.08, 1.12), xlabel="precision", ylabel="coverage", title="Clarity and diversity")
-axes.legend(loc="upper left")
+for handle in axes.legend(loc="upper left").legend_handles:
+    handle.set_markersize(6)
 show(figure, "Each generator by precision and coverage; a larger dot has a larger Fréchet distance")
 
 # %% [markdown]
