@@ -11,6 +11,7 @@
 # %%
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.patheffects import withStroke
 from scipy.stats import chi2, norm
 
 from lessons.kit import FAST, show
@@ -99,7 +100,8 @@ figure, axes = plt.subplots(figsize=(6.4, 4.2))
 for digit in range(10):
     at = codes[labels[some] == digit]
     axes.scatter(*at.T, s=4, alpha=0.5, color=plt.cm.tab10(digit))
-    axes.text(*np.median(at, axis=0), str(digit), fontsize=16, weight="bold", color=plt.cm.tab10(digit), ha="center")
+    name = axes.text(*np.median(at, axis=0), str(digit), fontsize=16, weight="bold", color=plt.cm.tab10(digit))
+    name.set(ha="center", va="center", path_effects=[withStroke(linewidth=3, foreground="white")])
 axes.set(xlim=(-4, 4), ylim=(-4, 4), title="Where the encoder puts 1500 digits")
 show(figure, "The codes of 1500 digits, coloured by label. Nobody told the encoder the labels.")
 inside, between = [], []
@@ -113,8 +115,9 @@ assert np.mean(inside) < codes.var(0).sum()
 # %% [markdown]
 # ## From one digit to another
 #
-# Take two digits. Mixing their pixels gives a double exposure. Mixing their *codes* and decoding gives one picture at a
-# time, each a plausible one. In numbers: how far is a mixture from the nearest real digit?
+# Take two digits, a 3 and an 8 that come through their two numbers well. Mixing their pixels gives a double exposure.
+# Mixing their *codes* and decoding gives one picture at a time, each a plausible one. In numbers: how far is a mixture
+# from the nearest real digit?
 
 
 # %%
@@ -124,7 +127,14 @@ def mix(a, b, steps):
     return (1 - t) * a + t * b
 
 
-a, b = np.flatnonzero(labels == 3)[0], np.flatnonzero(labels == 8)[0]
+def clearest(digit):
+    """Of the first of its kind the one whose code, decoded, the classifier is surest of"""
+    kind = np.flatnonzero(labels[:1000] == digit)
+    decoded = draw(flat, encode(flat, images[kind])[0].data).reshape(-1, 1, 28, 28)
+    return kind[classifier.probabilities(decoded)[:, digit].argmax()]
+
+
+a, b = clearest(3), clearest(8)
 start, end = encode(flat, images[[a, b]])[0].data
 rows = [mix(images[a], images[b], 10), draw(flat, mix(start, end, 10))]
 show(image_grid(np.concatenate(rows).reshape(-1, 1, 28, 28).astype("float32"), columns=10),

@@ -13,7 +13,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it counts when NumPy is loaded; see Threads
 
-import resource
 import subprocess
 import sys
 import time
@@ -225,6 +224,8 @@ assert product[1] / product[2] > 5 > 1 > max(note[1] / note[2] for name, note in
 
 # %%
 parameters = sum(a.size for a in start())
+print(f"numbers that Adam moves: {7 * parameters:,}; in all layers, for one batch: {BATCH * sum(SIZES):,}")
+assert BATCH * sum(SIZES) < parameters
 floor = by_formula / RATE + 7 * 4 * parameters / COPY
 print(f"products {1e3 * by_formula / RATE:.2f} ms + Adam {1e3 * 28 * parameters / COPY:.2f} ms = {1e3 * floor:.2f} ms")
 print(f"the step took {1e3 * seconds:.2f} ms: {seconds / floor:.1f} times the floor")
@@ -279,36 +280,40 @@ assert taken["minigen's"] < taken["plain"] / 1.3 and taken["our loop"] < taken["
 #
 # `a + b` makes a new array. The operating system hands out memory in **pages**, and only when a page is touched for the
 # first time: the processor stops, the system finds a page, fills it with zeros, and goes on. That is a **page fault**.
-# The system counts them.
+# The system counts them. (Ask a new process: this one has minigen in it, of which more below.)
 
 # %%
-big = np.ones(10_000_000, "float32")
-other, kept = big.copy(), np.zeros_like(big)
-
-
-def faults(f):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+script = """
+import resource, sys, time
+if sys.argv[1] == "with minigen":
+    import minigen
+import numpy as np
+a, b, c = (np.ones(20_000_000, "float32") for _ in range(3))
+for name, f in ("a + b", lambda: a + b), ("np.add(a, b, out=c)", lambda: np.add(a, b, out=c)):
     f()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
-sums = {"a + b": lambda: big + other, "np.add(a, b, out=c)": lambda: np.add(big, other, out=kept)}
-counted = {name: min(faults(f) for _ in range(3)) for name, f in sums.items()}
-for name, t in race(sums).items():
-    print(f"{name:20} {counted[name]:6,} page faults, {1e3 * t:6.2f} ms")
-assert counted["a + b"] >= 10 > counted["np.add(a, b, out=c)"]
-
-# %% [markdown]
-# The same sum; compare the times. (10 million numbers are 40 MB: ten thousand pages of 4 kB, or twenty of 2 MB, where
-# the system has large ones.) Small arrays do not pay: NumPy and the C library keep what was given back, and hand it out
-# again. So look before you save. A step of our patient:
-
-# %%
-p, m, v, _ = state()
-step(p, m, v, 1, x[:BATCH], y[:BATCH])
-print(f"page faults of a step: {min(faults(lambda: step(p, m, v, 2, x[:BATCH], y[:BATCH])) for _ in range(3)):,}")
+    faults, times = [], []
+    for _ in range(5):
+        before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
+        f()
+        times.append(time.perf_counter() - begin)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    print(min(faults), 1e3 * min(times), name, sep=";")
+"""
+counted = {}
+for kind in "NumPy alone", "with minigen":
+    command = [sys.executable, "-c", script, kind]
+    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
+        faults, milliseconds, name = line.split(";")
+        counted[kind, name] = int(faults)
+        print(f"{kind:13} {name:20} {counted[kind, name]:6,} page faults, {float(milliseconds):6.2f} ms")
+assert counted["NumPy alone", "a + b"] >= 10 > counted["NumPy alone", "np.add(a, b, out=c)"]
 
 # %% [markdown]
+# The same sum; compare the times. (20 million numbers are 80 MB: twenty thousand pages of 4 kB, or forty of 2 MB, where
+# the system has large ones.) One can write into arrays that one has, as `out` does. Or one can ask the C library not to
+# give freed memory back to the system, but to hand it out again. minigen does so when it is imported, where the library
+# is glibc, Linux's usual one.
+#
 # ## Why float32?
 #
 # A number of 4 bytes instead of 8: half the bytes to move, and twice as many in each instruction of the processor.
