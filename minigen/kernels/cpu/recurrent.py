@@ -14,16 +14,23 @@ from numba import config, njit
 from ..reference import recurrent as reference
 from .arithmetic import EXACT, F, exp
 from .blas import FACTORS, gemm, share
+from .product import product
+from .tile import LANES, multiply, pack, usable
 
 __all__ = ["lstm", "lstm_gradients"]
 
 _PAD = 16  # rows of a buffer do not all start at the same place of the cache
 _ONE = FACTORS[np.dtype(F)]
+_TILES = usable()
 
 
 def _ours(*arrays):
     """Are these arrays for the compiled loops?"""
     return not config.DISABLE_JIT and all(a.dtype == np.float32 for a in arrays) and arrays[0].size > 0
+
+
+def _in_tiles(u):
+    return _TILES and u.shape[1] % LANES == 0
 
 
 def _flags(mask, shape):
@@ -87,16 +94,36 @@ def _lstm_row(i, f, g, o, before, c, h):
 
 
 @njit(nogil=True, cache=True)
-def _lstm(first, last, scratch, a, ut, h0, c0, mask, h, c, gates, one):
+def _packed(scratch, matrix, tiles):
+    """The matrix as `multiply` reads it, or nothing without `tiles`, in scratch memory; and what is left of that"""
+    start = -(scratch.ctypes.data // 4) % LANES
+    stop = start + matrix.size if tiles else start
+    if tiles:
+        pack(matrix, False, 0, matrix.shape[0], scratch[start:stop])
+    return scratch[start:stop], scratch[stop:]
+
+
+@njit(nogil=True, cache=True)
+def _times(rows, matrix, packed, a, a_row, c, c_row, beta, one):
+    """C = A M + beta C, in tiles where M was packed; the rows of A and C have a_row and c_row numbers"""
+    k, n = matrix.shape
+    if packed.size:
+        multiply(rows, n, k, a, 4 * a_row, 4, packed.ctypes.data, c, 4 * c_row, beta)
+    else:
+        gemm(False, rows, n, k, a, a_row, matrix.ctypes.data, n, beta, c, c_row, one)
+
+
+@njit(nogil=True, cache=True)
+def _lstm(first, last, scratch, a, ut, tiles, h0, c0, mask, h, c, gates, one):
     """h, c and gates of the examples first … last"""
     size, wide, rows = h0.shape[1], 4 * h0.shape[1], last - first
+    packed, scratch = _packed(scratch, ut, tiles)
     p = scratch[: rows * (wide + _PAD)].reshape(rows, wide + _PAD)  # U h_{t−1}
     state = scratch[p.size : p.size + rows * size].reshape(rows, size)
     for k in range(rows):
         _set(state[k], h0[first + k])
     for t in range(h.shape[1]):
-        gemm(False, rows, wide, size, np.int64(state.ctypes.data), size, np.int64(ut.ctypes.data), wide, 0,
-             np.int64(p.ctypes.data), wide + _PAD, one)  # fmt: skip
+        _times(rows, ut, packed, state.ctypes.data, size, p.ctypes.data, wide + _PAD, 0, one)
         for k in range(rows):
             n = first + k
             before, row = c0[n] if t == 0 else c[n, t - 1], p[k, :wide]
@@ -120,8 +147,8 @@ def lstm(a, u, h0, c0, mask):
     size = wide // 4
     a, h0, c0 = map(np.ascontiguousarray, (a, h0, c0))
     h, c, gates = np.empty((n, steps, size), F), np.empty((n, steps, size), F), np.empty_like(a)
-    share(_lstm, n, n * (wide + _PAD + size), F, a, np.ascontiguousarray(u.T), h0, c0, _flags(mask, a.shape), h, c,
-          gates, _ONE)  # fmt: skip
+    share(_lstm, n, LANES + u.size + n * (wide + _PAD + size), F, a, np.ascontiguousarray(u.T), _in_tiles(u), h0, c0,
+          _flags(mask, a.shape), h, c, gates, _ONE)  # fmt: skip
     return h, c, gates
 
 
@@ -139,9 +166,10 @@ def _lstm_row_gradients(gates, g, before, c, dh, dc, dz, size):
 
 
 @njit(nogil=True, cache=True)
-def _lstm_backward(first, last, scratch, g, u, c0, mask, c, gates, dh0, dc0, one):
+def _lstm_backward(first, last, scratch, g, u, tiles, c0, mask, c, gates, dh0, dc0, one):
     """da in place of the gates, dh0, and dc0 in place of ∂L/∂c_T, of the examples first … last"""
     size, wide, rows = c0.shape[1], 4 * c0.shape[1], last - first
+    packed, scratch = _packed(scratch, u, tiles)
     dz = scratch[: rows * (wide + _PAD)].reshape(rows, wide + _PAD)
     dh = dh0[first:last]
     for t in range(c.shape[1] - 1, -1, -1):
@@ -154,8 +182,7 @@ def _lstm_backward(first, last, scratch, g, u, c0, mask, c, gates, dh0, dc0, one
                 _lstm_row_gradients(gates[n, t], g[n, t], before, c[n, t], dh[k], dc0[n], dz[k], size)
             _set(gates[n, t], dz[k])
         if not mask.size:
-            gemm(False, rows, size, wide, np.int64(dz.ctypes.data), wide + _PAD, np.int64(u.ctypes.data), size, 0,
-                 np.int64(dh.ctypes.data), size, one)  # fmt: skip
+            _times(rows, u, packed, dz.ctypes.data, wide + _PAD, dh.ctypes.data, size, 0, one)
         else:
             for k in range(rows):
                 n = first + k
@@ -163,8 +190,7 @@ def _lstm_backward(first, last, scratch, g, u, c0, mask, c, gates, dh0, dc0, one
                     _clear(dh[k])
                 else:
                     _add(dh[k], g[n, t])
-            gemm(False, rows, size, wide, np.int64(dz.ctypes.data), wide + _PAD, np.int64(u.ctypes.data), size, 1,
-                 np.int64(dh.ctypes.data), size, one)  # fmt: skip
+            _times(rows, u, packed, dz.ctypes.data, wide + _PAD, dh.ctypes.data, size, 1, one)
 
 
 def lstm_gradients(g, g_c, u, h0, c0, mask, h, c, gates):
@@ -174,5 +200,6 @@ def lstm_gradients(g, g_c, u, h0, c0, mask, h, c, gates):
     n, wide = len(g), gates.shape[2]
     g, u, c0 = map(np.ascontiguousarray, (g, u, c0))
     dh0, dc0 = np.zeros(c0.shape, F), g_c.copy()
-    share(_lstm_backward, n, n * (wide + _PAD), F, g, u, c0, _flags(mask, g.shape), c, gates, dh0, dc0, _ONE)
-    return gates, reference._rows(gates).T @ reference._previous(h, h0), dh0, dc0
+    share(_lstm_backward, n, LANES + u.size + n * (wide + _PAD), F, g, u, _in_tiles(u), c0, _flags(mask, g.shape), c,
+          gates, dh0, dc0, _ONE)  # fmt: skip
+    return gates, product(reference._rows(gates).T, reference._previous(h, h0)), dh0, dc0

@@ -1,0 +1,165 @@
+"""Matrix products in tiles that stay in the registers of a CPU with vectors of 512 bits; others leave them to BLAS.
+
+A tile of C = A B is ROWS × WIDE numbers. For each k, the numbers of a column of A are multiplied by a row of B: WIDE
+numbers are loaded for ROWS · WIDE products and sums. B is packed first, WIDE columns after WIDE columns, so that it is
+read in one piece; what is left beside them is done in tiles of LANES columns. An element of C is summed up over k in
+one order, whichever tile it lies in: so it does not depend on how the rows are dealt out to threads.
+
+OpenBLAS packs both matrices, at every call. Addresses are 64-bit integers and steps are in bytes, as nothing checks
+bounds: whoever calls keeps the arrays alive.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import config, njit, types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+__all__ = ["LANES", "WIDE", "multiply", "pack", "usable"]
+
+LANES = 16  # float32 numbers of a vector
+ROWS, WIDE = 6, 4 * LANES  # 24 sums, 4 vectors of B and one number of A: 29 of 32 registers
+BLOCK = 8 * ROWS  # rows of A that are read again from the cache for the next columns of B
+
+
+def usable() -> bool:
+    """Does Numba compile for vectors of 512 bits here?"""
+    return not config.DISABLE_JIT and "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+
+
+def _tile(rows: int, columns: int):
+    """tile(steps, a, a_row, a_step, b, c, c_row, add): C = A B + add · C for C (rows, columns), A (rows, steps) and
+    packed B (steps, columns); `add` is 0 or 1."""
+    vector, number, integer = ir.VectorType(ir.FloatType(), LANES), ir.FloatType(), ir.IntType(64)
+    places = [(r, v) for r in range(rows) for v in range(columns // LANES)]
+
+    def build(context, builder, signature, arguments):
+        steps, a, a_row, a_step, b, c, c_row, add = arguments
+        fma_type = ir.FunctionType(vector, [vector] * 3)
+        fma = cgutils.get_or_insert_function(builder.module, fma_type, f"llvm.fma.v{LANES}f32")
+
+        def constant(n):
+            return ir.Constant(integer, n)
+
+        def pointer(address, offset=None, kind=vector):
+            return builder.inttoptr(address if offset is None else builder.add(address, offset), kind.as_pointer())
+
+        def load(*where, kind=vector):
+            value = builder.load(pointer(*where, kind=kind))
+            value.align = 4
+            return value
+
+        def target(r, v):
+            return builder.add(c, builder.mul(c_row, constant(r))), constant(4 * LANES * v)
+
+        def counter(start, step):
+            phi = builder.phi(integer)
+            phi.add_incoming(start, before)
+            phi.add_incoming(start, fetch)
+            return phi, step
+
+        before = builder.block
+        fetch, loop, end = (builder.append_basic_block(f"tile.{name}") for name in ("fetch", "loop", "end"))
+        a_rows = [builder.mul(a_row, constant(r)) for r in range(rows)]
+        zero = ir.Constant(vector, [0.0] * LANES)
+        builder.cbranch(builder.icmp_signed("!=", add, constant(0)), fetch, loop)
+
+        builder.position_at_end(fetch)
+        old = {place: load(*target(*place)) for place in places}
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        counters = [counter(constant(0), constant(1)), counter(a, a_step), counter(b, constant(4 * columns))]
+        k, a_k, b_k = (phi for phi, _ in counters)
+        sums, new, ones = {}, {}, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        for place in places:
+            sums[place] = builder.phi(vector)
+            sums[place].add_incoming(zero, before)
+            sums[place].add_incoming(old[place], fetch)
+        row_of_b = [load(b_k, constant(4 * LANES * v)) for v in range(columns // LANES)]
+        for r in range(rows):
+            single = builder.insert_element(zero, load(a_k, a_rows[r], kind=number), ir.Constant(ir.IntType(32), 0))
+            repeated = builder.shuffle_vector(single, single, ones)
+            for v, numbers in enumerate(row_of_b):
+                new[r, v] = builder.call(fma, [repeated, numbers, sums[r, v]])
+        for phi, step in counters:
+            phi.add_incoming(builder.add(phi, step), loop)
+        for place in places:
+            sums[place].add_incoming(new[place], loop)
+        builder.cbranch(builder.icmp_signed("<", builder.add(k, constant(1)), steps), loop, end)
+
+        builder.position_at_end(end)
+        for place in places:
+            builder.store(new[place], pointer(*target(*place))).align = 4
+        return context.get_dummy_value()
+
+    @intrinsic
+    def tile(typing, steps, a, a_row, a_step, b, c, c_row, add):
+        return types.void(*[types.intp] * 8), build
+
+    return tile
+
+
+_large, _flat, _narrow, _small = _tile(ROWS, WIDE), _tile(1, WIDE), _tile(ROWS, LANES), _tile(1, LANES)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _wide(rows, steps, a, a_row, a_step, b, c, c_row, add):
+    i = 0
+    while i + ROWS <= rows:
+        _large(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, add)
+        i += ROWS
+    for r in range(i, rows):
+        _flat(steps, a + r * a_row, a_row, a_step, b, c + r * c_row, c_row, add)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _thin(rows, steps, a, a_row, a_step, b, c, c_row, add):
+    i = 0
+    while i + ROWS <= rows:
+        _narrow(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, add)
+        i += ROWS
+    for r in range(i, rows):
+        _small(steps, a + r * a_row, a_row, a_step, b, c + r * c_row, c_row, add)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, add):
+    """C = A B + add · C for A (rows, steps), C (rows, columns), B as `pack` leaves it; `add` is 0 or 1, steps ≥ 1."""
+    for i in range(0, rows, BLOCK):
+        m, a_i, c_i, b_j = min(BLOCK, rows - i), a + i * a_row, c + i * c_row, b
+        j = 0
+        while j < columns:
+            if columns - j >= WIDE:
+                _wide(m, steps, a_i, a_row, a_step, b_j, c_i + 4 * j, c_row, add)
+                width = WIDE
+            else:
+                _thin(m, steps, a_i, a_row, a_step, b_j, c_i + 4 * j, c_row, add)
+                width = LANES
+            b_j += 4 * width * steps
+            j += width
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def pack(b, transposed, top, bottom, to):
+    """The rows top … bottom of B, which is b or bᵀ (`transposed`): WIDE columns after WIDE columns, then LANES after
+    LANES, of which the number of columns is a multiple."""
+    at, j, columns = 0, 0, b.shape[0] if transposed else b.shape[1]
+    while j < columns:
+        width = WIDE if columns - j >= WIDE else LANES
+        if transposed:
+            for start in range(top, bottom, LANES):
+                stop = min(bottom, start + LANES)
+                for i in range(width):
+                    row = b[j + i]
+                    for k in range(start, stop):
+                        to[at + (k - top) * width + i] = row[k]
+        else:
+            for k in range(top, bottom):
+                row = b[k]
+                for i in range(width):
+                    to[at + (k - top) * width + i] = row[j + i]
+        at += width * (bottom - top)
+        j += width

@@ -1,0 +1,134 @@
+"""Products in register tiles against float64, and where one number read or written beyond an array would crash."""
+
+import ctypes
+import mmap
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from minigen.kernels.cpu import product, recurrent, tile
+from minigen.kernels.reference import recurrent as reference
+
+needs_tiles = pytest.mark.skipif(not tile.usable(), reason="no vectors of 512 bits")
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(2))
+    return lambda n: monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: n)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Small products go into tiles as well, their sums in parts."""
+    for name, value in {"WORK": 1.0, "LEAST": 8, "ALONG": 5, "ACROSS": 3}.items():
+        monkeypatch.setattr(product, name, value)
+
+
+def guarded(shape, at_end):
+    """An array of zeros that begins right after a page that must not be touched, or ends right before one."""
+    size, page = int(np.prod(shape)) * 4, mmap.PAGESIZE
+    inner = -(-size // page) * page
+    memory = mmap.mmap(-1, inner + 2 * page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for forbidden in (start, start + page + inner):
+        assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(forbidden), page, 0) == 0  # PROT_NONE
+    return np.frombuffer(memory, np.float32, size // 4, page + (inner - size if at_end else 0)).reshape(shape)
+
+
+@needs_tiles
+@pytest.mark.parametrize("shape", [(8, 7, 64), (13, 1, 80), (61, 12, 208), (100, 33, 128)], ids=str)
+def test_products_in_tiles(shape, rng, small, threads, monkeypatch):
+    n, k, m = shape
+    x, w = rng.standard_normal((n, k), np.float32), rng.standard_normal((k, m), np.float32)
+    calls, multiply = [], product._tiles
+    monkeypatch.setattr(product, "_tiles", lambda *a: (calls.append(a[:2]), multiply(*a)))
+    for u in (x, np.asfortranarray(x)):
+        for v in (w, np.asfortranarray(w)):
+            results = []
+            for count in (1, 2, 3):
+                threads(count)
+                results.append(product.product(u, v))
+            np.testing.assert_allclose(results[0], x.astype("f8") @ w.astype("f8"), rtol=0, atol=2e-6 * k + 1e-6)
+            assert results[0].flags.c_contiguous
+            for other in results[1:]:  # the same bytes, whoever computes a row
+                np.testing.assert_array_equal(results[0], other)
+    assert {first for first, _ in calls} > {0}
+
+
+@needs_tiles
+def test_few_rows_are_multiplied_as_columns(rng, small, monkeypatch):
+    """yᵀ = wᵀ xᵀ, where it has rows enough and the sums are long."""
+    shapes, inner = [], product._tiles
+    monkeypatch.setattr(product, "_tiles", lambda *a: (shapes.append(a[8].shape), inner(*a)))
+    monkeypatch.setattr(product, "LEAST", 70)
+    x, w = rng.standard_normal((64, 90), np.float32), rng.standard_normal((90, 96), np.float32)
+    for u, v in ((x, np.asfortranarray(w)), (np.asfortranarray(x), w)):
+        y = product.product(u, v)
+        assert y.flags.c_contiguous and y.shape == (64, 96)
+        np.testing.assert_allclose(y, x.astype("f8") @ w.astype("f8"), rtol=0, atol=2e-4)
+    product.product(x, w)
+    assert shapes == [(96, 64)] * 2
+
+
+@needs_tiles
+@pytest.mark.parametrize("at_end", [False, True])
+def test_nothing_beyond_the_arrays_is_touched(at_end, rng):
+    for rows, steps, columns in ((1, 1, 16), (6, 3, 64), (7, 2, 80), (53, 5, 144)):
+        a, b, c = (guarded(shape, at_end) for shape in ((rows, steps), (steps, columns), (rows, columns)))
+        packed = guarded((steps * columns,), at_end)
+        a[...], b[...] = rng.standard_normal(a.shape), rng.standard_normal(b.shape)
+        c[...] = 1
+        tile.pack(b, False, 0, steps, packed)
+        addresses = [x.ctypes.data for x in (a, packed, c)]
+        tile.multiply(rows, columns, steps, addresses[0], 4 * steps, 4, *addresses[1:], 4 * columns, 1)
+        np.testing.assert_allclose(c, 1 + a.astype("f8") @ b, atol=1e-5)
+        kept = packed.copy()
+        turned = guarded((columns, steps), at_end)
+        turned[...] = b.T
+        tile.pack(turned, True, 0, steps, packed)
+        np.testing.assert_array_equal(packed, kept)
+
+
+@needs_tiles
+def test_nan_and_infinity_stay_in_their_rows(rng, small):
+    x, w = rng.standard_normal((20, 9), np.float32), rng.standard_normal((9, 64), np.float32)
+    x[3, 4], x[7, 0] = np.nan, np.inf
+    y = product.product(x, w)
+    assert np.isnan(y[3]).all() and not np.isfinite(y[7]).any()
+    assert np.isfinite(np.delete(y, (3, 7), axis=0)).all()
+
+
+@pytest.mark.parametrize("tiles", [pytest.param(True, marks=needs_tiles), False])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("size", [16, 24, 48])
+def test_lstm_with_and_without_tiles(size, masked, tiles, rng, threads, monkeypatch):
+    monkeypatch.setattr(recurrent, "_TILES", tiles)
+    n, steps = 11, 4
+    shapes = (n, steps, 4 * size), (4 * size, size), (n, size), (n, size), (n, steps, size), (n, size)
+    a, u, h0, c0, g, g_c = (rng.standard_normal(shape, np.float32) for shape in shapes)
+    mask = rng.random((n, steps)) < 0.7 if masked else None
+    wide = [x.astype("f8") for x in (a, u, h0, c0)]
+    expected = reference.lstm(*wide, mask)
+    gradients = reference.lstm_gradients(g.astype("f8"), g_c.astype("f8"), *wide[1:], mask, *expected)
+    for count in (1, 2):
+        threads(count)
+        found = recurrent.lstm(a, u, h0, c0, mask)
+        for x, e in zip(found[:2], expected):  # h and c
+            np.testing.assert_allclose(x, e, rtol=0, atol=1e-5)
+        for x, e in zip(recurrent.lstm_gradients(g, g_c, u, h0, c0, mask, *found), gradients):
+            np.testing.assert_allclose(x, e, rtol=1e-4, atol=1e-4)
+
+
+def test_other_processors_leave_products_to_blas():
+    code = (
+        "from minigen.kernels.cpu import product, tile; import numpy as np; x = np.ones((512, 512), np.float32);"
+        "print(tile.usable(), product.product(x, x)[5, 7])"
+    )
+    environment = os.environ | {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["False", "512.0"], done.stderr
