@@ -30,6 +30,8 @@ def scatter(x, index, shape):
     x = x if backend.is_array(x) else xp.asarray(x)  # NumPy makes a scalar of what has no axes
     index = _arrays(x, index)
     if _is_rows(x, index, shape):
+        if backend.name_of(x) == "numpy" and index.size and not -shape[0] <= index.min() <= index.max() < shape[0]:
+            raise ShapeError(f"scatter: expected positions below {shape[0]}, got {index.min()} to {index.max()}.")
         return kernels.scatter_rows(x, index, shape)
     y = xp.zeros(shape, x.dtype, like=x)
     if _names_each_once(index):
