@@ -255,8 +255,8 @@ both = {name: answers_of(model, "3/6") for name, model in {"right": right, "A7":
 share = {name: sum(found.get(answer, 0) for answer in answers["3/6"]) for name, found in both.items()}
 print(f"3/6, one of the two answers: right {share['right']:.2f}, A7 {share['A7']:.2f}")
 assert share["right"] > (0.5 if FAST else 0.85) and share["A7"] < 0.6
-assert both["A7"]["03-03"] + both["A7"]["06-06"] > (0.1 if FAST else 0.3)
-assert not {"03-03", "06-06"} & both["right"].keys()
+mixed = {name: found.get("03-03", 0) + found.get("06-06", 0) for name, found in both.items()}
+assert mixed["A7"] > (0.1 if FAST else 0.3) and mixed["right"] < mixed["A7"] / 2
 
 # %% [markdown]
 # **Second**: a model of two inputs is given three, and the third is the target itself. Suppose it were let in. A

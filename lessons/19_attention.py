@@ -259,7 +259,8 @@ show(figure, "After the same number of steps, each place of the answer on days t
 # %% [markdown]
 # ## What it looks at
 #
-# The weights can be looked at themselves. A row for each symbol that is written, a column for each that was read.
+# The weights can be looked at themselves. A row for each symbol that is written, a column for each that was read. (The
+# state at a place has read those before it, too, so that one place may do for two symbols.)
 
 # %%
 x, lengths, y = batch(test)
@@ -300,7 +301,7 @@ for name in NAMES:
     print(
         f"{name:28} {forward[name]:4.0%} of the steps go on, not back; writing the year, {on_year:.0%} is on the year"
     )
-    assert on_year > 0.8
+    assert on_year > (0.5 if FAST else 0.9)
 assert forward[NAMES[0]] > 0.88 and max(forward[name] for name in NAMES[1:]) < 0.85
 
 # %% [markdown]
