@@ -310,6 +310,18 @@ def test_gate(rng, dtype, threads, a, monkeypatch):
     assert activation.gate(x.transpose(0, 2, 3, 1), g.transpose(0, 2, 3, 1), a).transpose(0, 3, 1, 2).flags.c_contiguous
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_gelu_is_dealt_out(rng, threads, monkeypatch):
+    activation = importlib.import_module("minigen.kernels.cpu.activation")
+    monkeypatch.setattr(activation, "LEAST", 40)
+    monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: threads)
+    monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(2))
+    x, g = (rng.standard_normal((5, 37), np.float32) for _ in range(2))
+    wide_x, wide_g = x.astype("f8"), g.astype("f8")
+    agree(activation.gelu(x), KERNELS["gelu"](wide_x), np.float32)
+    agree(activation.gelu_gradient(g, x), KERNELS["gelu_gradient"](wide_g, wide_x), np.float32)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (37, 5, 11), (11, 5, 37), (64, 64, 64), (5, 0, 3), (0, 3, 5)])

@@ -13,12 +13,13 @@ from .blas import share
 
 __all__ = ["gate", "gelu", "gelu_gradient"]
 
-LEAST = 1 << 18  # numbers that are worth a thread
+LEAST = 1 << 18  # numbers that are worth a thread; of GELU, which computes more for each, a quarter
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gate(first, last, scratch, x, g, a, y):
-    for i in range(first, last):
+    x, g, y = x[first:last], g[first:last], y[first:last]  # counting from 0, the loop becomes one over vectors
+    for i in range(y.size):
         y[i] = g[i] if x[i] > F(0) else a * g[i]
 
 
@@ -48,15 +49,17 @@ def _cdf(x, e):
     return F(1) - tail if x > F(0) else tail
 
 
-@njit(cache=True, fastmath=EXACT, error_model="numpy")
-def _gelu(x, y):
-    for i in range(x.size):
+@njit(cache=True, nogil=True, fastmath=EXACT, error_model="numpy")
+def _gelu(first, last, scratch, x, y):
+    x, y = x[first:last], y[first:last]
+    for i in range(y.size):
         y[i] = x[i] * _cdf(x[i], exp(F(-0.5) * x[i] * x[i]))
 
 
-@njit(cache=True, fastmath=EXACT, error_model="numpy")
-def _gelu_gradient(g, x, dx):
-    for i in range(x.size):
+@njit(cache=True, nogil=True, fastmath=EXACT, error_model="numpy")
+def _gelu_gradient(first, last, scratch, g, x, dx):
+    g, x, dx = g[first:last], x[first:last], dx[first:last]
+    for i in range(dx.size):
         e = exp(F(-0.5) * x[i] * x[i])
         dx[i] = g[i] * (_cdf(x[i], e) + x[i] * e * F(1 / math.sqrt(2 * math.pi)))
 
@@ -69,7 +72,7 @@ def gelu(x):
     if not _fits(x):
         return reference.gelu(x)
     y = np.empty_like(x)
-    _gelu(x.reshape(-1), y.reshape(-1))
+    share(_gelu, x.size, 0, F, x.reshape(-1), y.reshape(-1), least=LEAST // 4)
     return y
 
 
@@ -77,5 +80,5 @@ def gelu_gradient(g, x):
     if not _fits(g, x) or g.shape != x.shape:
         return reference.gelu_gradient(g, x)
     dx = np.empty_like(x)
-    _gelu_gradient(g.reshape(-1), x.reshape(-1), dx.reshape(-1))
+    share(_gelu_gradient, x.size, 0, F, g.reshape(-1), x.reshape(-1), dx.reshape(-1), least=LEAST // 4)
     return dx
