@@ -61,8 +61,9 @@ def test_products_in_tiles(shape, rng, small, threads, monkeypatch):
 
 
 @needs_tiles
-def test_few_rows_are_multiplied_as_columns(rng, small, monkeypatch):
+def test_few_rows_are_multiplied_as_columns(rng, small, threads, monkeypatch):
     """yᵀ = wᵀ xᵀ, where it has rows enough and the sums are long."""
+    threads(1)
     shapes, inner = [], product._tiles
     monkeypatch.setattr(product, "_tiles", lambda *a: (shapes.append(a[8].shape), inner(*a)))
     monkeypatch.setattr(product, "LEAST", 70)
