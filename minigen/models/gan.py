@@ -291,7 +291,7 @@ class DCGAN(GAN):
 
 
 PRESETS = {
-    "gan": Preset(  # Fréchet distance 127 with θ̄, 216 of G itself; after 20,000 steps mostly 1, 7 and 9 are left
+    "gan": Preset(  # Fréchet distances 129 and 95 (seeds 0, 1), of G itself 216; after 20,000 steps 1, 7 and 9 prevail
         "GAN of fully connected layers: digits within two minutes",
         MLPGAN,
         MLPGANConfig(generator=(256, 512), discriminator=(512, 256), batch_norm=True, lr=1e-3, ema=0.998, steps=4000),
