@@ -276,7 +276,8 @@ class Player:
     player in turn, `repeats` times, draw a batch, compute ``loss, metrics = objective(batch, rng)``, differentiate
     the loss with respect to `parameters` alone, and step its optimizer.
 
-    objective: from a batch and a random generator to a scalar Tensor and {name: value} to be logged.
+    objective: from a batch and a random generator to a scalar Tensor and {name: value, or a function that gives it} to
+        be logged.
     schedule: the learning rate as a function of the step, counted from 0; None leaves the optimizer's own.
     clip: the largest norm that the gradients may have together, see :func:`clip_grad_norm`.
     """
