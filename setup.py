@@ -33,7 +33,10 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["minigen", "minigen.*", "lessons", "lessons.*"]), "minigen_data"],
     package_dir={"minigen_data": "data"},
-    package_data={"minigen": ["py.typed", "kernels/cuda/*.cu*", "viz/*.js"], "minigen_data": ["*.gz", "*.md", "*.safetensors"]},
+    package_data={
+        "minigen": ["py.typed", "kernels/cuda/*.cu*", "viz/*.js"],
+        "minigen_data": ["*.gz", "*.md", "*.safetensors"],
+    },
     install_requires=[
         "numpy>=2.0,<2.6",
         "scipy>=1.14,<1.18",
