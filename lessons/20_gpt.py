@@ -261,7 +261,7 @@ def write(w, prompt, n, temperature=0.8):
     return "".join(alphabet[i] for i in written)
 
 
-STEPS, EARLY = (120, 60) if FAST else (900, 300)
+STEPS, EARLY = (120, 60) if FAST else (700, 300)
 moments, early = (1, 50, 200, STEPS), {}
 
 
