@@ -328,6 +328,7 @@ def test_gelu_is_dealt_out(rng, threads, monkeypatch):
 def test_product(rng, dtype, threads, shape, monkeypatch):
     product = importlib.import_module("minigen.kernels.cpu.product")
     monkeypatch.setattr(product, "WORK", 1000)
+    monkeypatch.setattr(product, "SHARE", 1000)
     monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=1))
     monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: threads)
     monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(1))
@@ -347,6 +348,7 @@ def test_products_are_dealt_out(rng, monkeypatch):
     monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: 2)
     monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(1))
     monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=1))
+    monkeypatch.setattr(product, "SHARE", 2e7)
     x, w = rng.standard_normal((300, 300)), rng.standard_normal((300, 500))
     np.testing.assert_allclose(product.product(x, w), np.einsum("ij,jk->ik", x, w), atol=1e-9)
     assert sorted(calls) == [(0, 250), (250, 500)]

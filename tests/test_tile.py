@@ -25,7 +25,7 @@ def threads(monkeypatch):
 @pytest.fixture
 def small(monkeypatch):
     """Small products go into tiles as well, their sums in parts."""
-    for name, value in {"WORK": 1.0, "LEAST": 8, "ALONG": 5, "ACROSS": 3}.items():
+    for name, value in {"WORK": 1.0, "SHARE": 1.0, "LEAST": 8, "ALONG": 5, "ACROSS": 3}.items():
         monkeypatch.setattr(product, name, value)
 
 

@@ -17,7 +17,8 @@ from .tile import LANES, WIDE, multiply, pack, usable
 
 __all__ = ["product"]
 
-WORK = 1e7  # operations that are worth a thread: some 0.1 ms
+WORK = 2e7  # operations that are worth tiles: some 0.2 ms
+SHARE = 1e9  # operations that are worth a thread; with a tenth of that a step of `gan` took longer on two than on one
 LEAST = 384  # rows for tiles
 ALONG, ACROSS = 512, 128  # how much of a sum is done at a time, of an x that lies in rows, or in columns
 BLAS = OpenBlas(np.linalg._umath_linalg.__file__)  # NumPy's
@@ -54,9 +55,9 @@ def _in_tiles(x, w):
 def product(x, w):
     n, m, work = x.shape[0], w.shape[1], 2 * x.size * w.shape[1]
     fits = x.dtype == w.dtype and x.dtype.kind == "f" and x.shape[1] == w.shape[0]
-    if work < 2 * WORK or not fits or BLAS.threads != 1:
+    if work < WORK or not fits or BLAS.threads != 1:
         return reference.product(x, w)
-    least = int(-(-max(n, m) * WORK // work))
+    least = int(-(-max(n, m) * SHARE // work))
     if n < LEAST <= x.shape[1] and 4 in (x.strides[0], w.strides[0]) and _in_tiles(w.T, x.T):
         return np.ascontiguousarray(product(w.T, x.T).T)  # yᵀ = wᵀ xᵀ has more rows
     y = np.empty((n, m), x.dtype)
