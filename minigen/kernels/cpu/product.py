@@ -18,7 +18,7 @@ from .tile import LANES, WIDE, multiply, pack, usable
 __all__ = ["product"]
 
 WORK = 2e7  # operations that are worth tiles: some 0.2 ms
-SHARE = 1e9  # operations that are worth a thread; with a tenth of that a step of `gan` took longer on two than on one
+SHARE = 1e9  # operations that are worth a thread of BLAS: with a tenth of that `gan` was slower on two than on one
 LEAST = 384  # rows for tiles
 ALONG, ACROSS = 512, 128  # how much of a sum is done at a time, of an x that lies in rows, or in columns
 BLAS = OpenBlas(np.linalg._umath_linalg.__file__)  # NumPy's
@@ -57,15 +57,14 @@ def product(x, w):
     fits = x.dtype == w.dtype and x.dtype.kind == "f" and x.shape[1] == w.shape[0]
     if work < WORK or not fits or BLAS.threads != 1:
         return reference.product(x, w)
-    least = int(-(-max(n, m) * SHARE // work))
     if n < LEAST <= x.shape[1] and 4 in (x.strides[0], w.strides[0]) and _in_tiles(w.T, x.T):
         return np.ascontiguousarray(product(w.T, x.T).T)  # yᵀ = wᵀ xᵀ has more rows
     y = np.empty((n, m), x.dtype)
     if _in_tiles(x, w):
         depth, transposed = ACROSS if x.strides[0] == 4 else ALONG, not w.flags.c_contiguous
         share(_tiles, n, depth * m + LANES, x.dtype, x.ctypes.data, *x.strides, w.T if transposed else w, transposed, y,
-              x.shape[1], depth, least=least)  # fmt: skip
+              x.shape[1], depth, least=int(-(-n * WORK // (2 * work))))  # fmt: skip
         return y
     arrays = (x, w, y) if n >= m else (w.T, x.T, y.T)
-    share(_rows, max(n, m), 0, x.dtype, *arrays, least=least)
+    share(_rows, max(n, m), 0, x.dtype, *arrays, least=int(-(-max(n, m) * SHARE // work)))
     return y
