@@ -25,8 +25,11 @@ def _backends(config):
 
 
 def pytest_generate_tests(metafunc):
+    names = _backends(metafunc.config)
     if "backend_name" in metafunc.fixturenames:
-        metafunc.parametrize("backend_name", _backends(metafunc.config), indirect=True)
+        metafunc.parametrize("backend_name", names, indirect=True)
+    if "compiled" in metafunc.fixturenames:  # the backends whose kernels are compiled
+        metafunc.parametrize("compiled", [name for name in names if name != "numpy"])
 
 
 def pytest_collection_modifyitems(config, items):

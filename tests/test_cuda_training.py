@@ -58,12 +58,6 @@ def trainer_of(name, **settings):
     return Trainer(model, arrays, batch_size=model.config.batch_size, seed=1, **settings)
 
 
-def pytest_generate_tests(metafunc):
-    if "library" in metafunc.fixturenames:  # numpy is what the others are compared with
-        names = metafunc.config.getoption("--backend").split(",")
-        metafunc.parametrize("library", [name for name in map(str.strip, names) if name != "numpy"])
-
-
 class Losses(Callback):
     """The loss of each player at each step that is logged."""
 
@@ -74,9 +68,9 @@ class Losses(Callback):
         self.found.append([value for name, value in record.items() if name.endswith("loss")])
 
 
-def losses_of(name, library, steps, folder=None, resume=False):
+def losses_of(name, compiled, steps, folder=None, resume=False):
     losses = Losses()
-    with backend.use(library):
+    with backend.use(compiled):
         trainer = trainer_of(name, log_every=1, callbacks=[losses], folder=folder)
         if resume:
             trainer.restore(checkpoint.load(folder))
@@ -104,16 +98,16 @@ def agree(name, losses, expected):
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_twenty_steps_have_the_losses_of_numpy(name, library):
-    losses = losses_of(name, library, 20)
+def test_twenty_steps_have_the_losses_of_numpy(name, compiled):
+    losses = losses_of(name, compiled, 20)
     assert len(losses) == 20 and np.ptp(losses, axis=0).min() > 0
     agree(name, losses, by_numpy(name))
 
 
 @pytest.mark.parametrize("name", ["gan", "charlm-b11"])  # buffers and Adam; RMSprop and clipped gradients
 @pytest.mark.parametrize("way", ["from numpy", "to numpy"])
-def test_checkpoints_move_between_backends(name, library, way, tmp_path):
-    one, other = ("numpy", library) if way == "from numpy" else (library, "numpy")
+def test_checkpoints_move_between_backends(name, compiled, way, tmp_path):
+    one, other = ("numpy", compiled) if way == "from numpy" else (compiled, "numpy")
     before = losses_of(name, one, 2, tmp_path)
     after = losses_of(name, other, 5, tmp_path, resume=True)
     assert len(before) == 2 and len(after) == 3
@@ -121,10 +115,10 @@ def test_checkpoints_move_between_backends(name, library, way, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["gan", "charlm-b11"])
-def test_a_checkpoint_is_the_same_bytes_on_every_backend(name, library, tmp_path):
+def test_a_checkpoint_is_the_same_bytes_on_every_backend(name, compiled, tmp_path):
     losses_of(name, "numpy", 2, tmp_path)
     saved = checkpoint.load(tmp_path)
-    with backend.use(library):
+    with backend.use(compiled):
         trainer = trainer_of(name)
         trainer.restore(saved)
         arrays, record = trainer.state()

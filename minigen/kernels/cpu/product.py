@@ -17,7 +17,7 @@ from .tile import LANES, WIDE, multiply, pack, usable
 
 __all__ = ["product"]
 
-WORK = 2e7  # operations that are worth tiles: some 0.2 ms
+WORK = 1e7  # operations that are worth a thread in tiles: some 0.1 ms
 SHARE = 1e9  # operations that are worth a thread of BLAS: with a tenth of that `gan` was slower on two than on one
 LEAST = 384  # rows for tiles
 ALONG, ACROSS = 512, 128  # how much of a sum is done at a time, of an x that lies in rows, or in columns
@@ -55,7 +55,7 @@ def _in_tiles(x, w):
 def product(x, w):
     n, m, work = x.shape[0], w.shape[1], 2 * x.size * w.shape[1]
     fits = x.dtype == w.dtype and x.dtype.kind == "f" and x.shape[1] == w.shape[0]
-    if work < WORK or not fits or BLAS.threads != 1:
+    if work < 2 * WORK or not fits or BLAS.threads != 1:
         return reference.product(x, w)
     if n < LEAST <= x.shape[1] and 4 in (x.strides[0], w.strides[0]) and _in_tiles(w.T, x.T):
         return np.ascontiguousarray(product(w.T, x.T).T)  # yᵀ = wᵀ xᵀ has more rows
@@ -63,7 +63,7 @@ def product(x, w):
     if _in_tiles(x, w):
         depth, transposed = ACROSS if x.strides[0] == 4 else ALONG, not w.flags.c_contiguous
         share(_tiles, n, depth * m + LANES, x.dtype, x.ctypes.data, *x.strides, w.T if transposed else w, transposed, y,
-              x.shape[1], depth, least=int(-(-n * WORK // (2 * work))))  # fmt: skip
+              x.shape[1], depth, least=int(-(-n * WORK // work)))  # fmt: skip
         return y
     arrays = (x, w, y) if n >= m else (w.T, x.T, y.T)
     share(_rows, max(n, m), 0, x.dtype, *arrays, least=int(-(-max(n, m) * SHARE // work)))

@@ -18,7 +18,7 @@ import numpy as np
 from ... import backend
 from ...backend import Array, xp
 
-__all__ = ["FOLDER", "LIMIT", "alike", "by_columns", "by_elements", "by_rows", "contiguous", "ours", "source"]
+__all__ = ["FOLDER", "LIMIT", "alike", "by_columns", "by_elements", "by_rows", "contiguous", "launch", "ours", "source"]
 
 FOLDER = Path(__file__).parent
 LIMIT = 1 << 30  # elements of an array: kernels count in 32 bits

@@ -19,10 +19,10 @@ def _channels_last(x):
     return x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous
 
 
-def _block(rows, columns):
-    """How many rows a block sums."""
-    blocks = max(1, min(rows // _ROWS, _BLOCKS // -(-columns // 32)))
-    return -(-rows // blocks)
+def _shared_out(rows, columns):
+    """How many rows a block sums, and how many blocks that makes."""
+    block = -(-rows // max(1, min(rows // _ROWS, _BLOCKS // -(-columns // 32))))
+    return block, -(-rows // block)
 
 
 def _new(x, *shape):
@@ -33,8 +33,7 @@ def channel_moments(x):
     if not ours(x) or not x.size or not _channels_last(x):
         return reference.channel_moments(x)
     columns, rows = x.shape[1], x.size // x.shape[1]
-    block = _block(rows, columns)
-    blocks = -(-rows // block)
+    block, blocks = _shared_out(rows, columns)
     means, m2s, mean, variance = _new(x, blocks, columns), _new(x, blocks, columns), _new(x, columns), _new(x, columns)
     by_columns("normalization", "moments", columns, blocks, x.dtype, x, means, m2s, rows, columns, block)
     by_columns("normalization", "moments_joined", columns, 1, x.dtype, means, m2s, mean, variance, rows, columns, block)
@@ -72,8 +71,7 @@ def batch_norm_gradients(g, x, mean, r, weight):
 
 def _sums(g, x, mean, r, by_row, rows, columns):
     """∂L/∂w = Σ g ⊙ x̂ and ∂L/∂b = Σ g over the rows"""
-    block = _block(rows, columns)
-    blocks = -(-rows // block)
+    block, blocks = _shared_out(rows, columns)
     products, totals, dw, db = (_new(x, *shape) for shape in 2 * [(blocks, columns)] + 2 * [(columns,)])
     by_columns("normalization", "sums", columns, blocks, x.dtype, g, x, mean, r, int(by_row), products, totals, rows,
                columns, block)  # fmt: skip
