@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from minigen import backend
-from minigen.errors import BackendError, ConfigError, MinigenError
+from minigen.errors import ConfigError, MinigenError
 
 from . import harness, machine, peers, workloads
+from .options import check_device, check_folders, check_known, listed
 from .worker import Ended, Worker
 
 QUICK = {"seconds": 0.3, "rounds": 2}
@@ -41,7 +42,6 @@ HEAD = (
 
 def options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    listed = lambda text: [word for word in text.split(",") if word]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser.add_argument("--workload", type=listed, default=workloads.NAMES, help=", ".join(workloads.NAMES))
     parser.add_argument("--backend", type=listed, default=["numba"], help="numpy, numba, cupy (default: numba)")
@@ -54,22 +54,14 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     chosen = parser.parse_args(arguments)
     if chosen.peer is None:
         chosen.peer = [peer for peer in ("torch", "torch-cuda") if any(peers.meet(peer, b) for b in chosen.backend)]
-    for what, came, known in (
-        ("workload", chosen.workload, workloads.NAMES),
-        ("backend", chosen.backend, backend.BACKENDS),
-        ("peer", chosen.peer, [*peers.PEERS, "none"]),
-    ):
-        for name in came:
-            if name not in known:
-                raise ConfigError(f"--{what}: expected some of {', '.join(known)}, got {name!r}.")
+    check_known("workload", chosen.workload, workloads.NAMES)
+    check_known("backend", chosen.backend, backend.BACKENDS)
+    check_known("peer", chosen.peer, [*peers.PEERS, "none"])
     if not chosen.threads or not all(n.isdecimal() and int(n) > 0 for n in chosen.threads):
         raise ConfigError(f"--threads: expected whole numbers from 1, got {','.join(chosen.threads)!r}.")
     chosen.threads = [int(n) for n in chosen.threads]
-    if "cupy" in chosen.backend and (reason := backend.no_device_reason()):
-        raise BackendError(f"--backend cupy: {reason}; there is nothing to measure.")
-    for file in filter(None, (chosen.json, chosen.plot)):
-        if not file.resolve().parent.is_dir():
-            raise ConfigError(f"{file}: its folder does not exist; make it first.")
+    check_device(chosen.backend)
+    check_folders(chosen.json, chosen.plot)
     return chosen
 
 

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from minigen import backend
-from minigen.errors import BackendError, ConfigError, MinigenError
+from minigen.errors import MinigenError
 from minigen.kernels import KERNELS, twin
 
 from . import machine
+from .options import check_device, check_folders, check_known, listed
 
 TURN = 0.02  # seconds
 ROUNDS = 7
@@ -170,20 +171,15 @@ def rows(name: str, wanted: list[str]) -> Iterator[dict[str, Any]]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kernels", description=__doc__.splitlines()[0])
-    listed = lambda text: [word for word in text.split(",") if word]
     parser.add_argument("--backend", type=listed, default=["numba"], help="numba, cupy (default: numba)")
     parser.add_argument("--kernel", type=listed, default=[], help="some of these alone: " + ", ".join(KERNELS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows and a description of the machine")
     chosen = parser.parse_args(arguments)
     try:
-        for what, came, known in (("backend", chosen.backend, ["numba", "cupy"]), ("kernel", chosen.kernel, KERNELS)):
-            for name in came:
-                if name not in known:
-                    raise ConfigError(f"--{what}: expected some of {', '.join(known)}, got {name!r}.")
-        if "cupy" in chosen.backend and (reason := backend.no_device_reason()):
-            raise BackendError(f"--backend cupy: {reason}; there is nothing to measure.")
-        if chosen.json and not chosen.json.resolve().parent.is_dir():
-            raise ConfigError(f"{chosen.json}: its folder does not exist; make it first.")
+        check_known("backend", chosen.backend, ["numba", "cupy"])
+        check_known("kernel", chosen.kernel, KERNELS)
+        check_device(chosen.backend)
+        check_folders(chosen.json)
     except MinigenError as error:
         print(error, file=sys.stderr)
         return 2
