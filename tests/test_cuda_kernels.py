@@ -15,6 +15,7 @@ from minigen import backend
 from minigen.errors import BackendError
 from minigen.kernels import KERNELS, cuda
 from minigen.kernels.cuda import __main__ as compiler
+from tests.memory import orders
 
 FILES = {file.name: importlib.import_module(f"{cuda.__name__}.{file.name}")
          for file in pkgutil.iter_modules([str(cuda.FOLDER)]) if file.name != "__main__"}  # fmt: skip
@@ -88,17 +89,6 @@ DTYPES = [np.float32, np.float64]
 def on_device():
     with backend.use("cupy"):
         yield
-
-
-def orders(a):
-    """An array of the device in row-major, column-major, channels-last and strided memory, and a negative stride."""
-    yield a
-    if a.ndim > 1:
-        yield a.copy(order="F")
-        yield np.moveaxis(np.moveaxis(a, 1, -1).copy(order="C"), -1, 1)
-    if a.ndim:
-        yield np.repeat(a, 2, axis=-1)[..., ::2]
-        yield a[::-1].copy(order="C")[::-1]
 
 
 def host(a):

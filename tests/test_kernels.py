@@ -14,6 +14,7 @@ import pytest
 
 from minigen.kernels import KERNELS
 from minigen.kernels.cpu import forget_stale
+from tests.memory import orders
 
 FAMILIES = {
     name: importlib.import_module(f"minigen.kernels.cpu.{name}")
@@ -21,17 +22,6 @@ FAMILIES = {
 }
 TWINS = {name: getattr(family, name) for family in FAMILIES.values() for name in family.__all__}
 DTYPES = [np.float32, np.float64]
-
-
-def orders(a):
-    """`a` in row-major, column-major, channels-last and strided memory, and with a negative stride."""
-    yield a
-    if a.ndim > 1:
-        yield np.asfortranarray(a)
-        yield np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
-    if a.ndim:
-        yield np.repeat(a, 2, axis=-1)[..., ::2]
-        yield np.ascontiguousarray(a[::-1])[::-1]
 
 
 def paired(a, b):
