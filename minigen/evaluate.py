@@ -32,7 +32,7 @@ def _main(argv: Sequence[str] | None) -> int:
     asked = vars(parser().parse_args(argv))
     folder = Path(os.path.expanduser(asked.pop("run")))
     with backend.use(asked.pop("backend", None) or backend.current()):
-        name, model = trained(folder)
+        name, model = trained(folder, best=asked.pop("best"))
         refuse_foreign(parser([model.modality]), argv, name)
         asked.setdefault("data", runs.read(folder)["config"]["data"])
         report = {"model": name, **asked, **MODALITIES[model.modality].evaluate(model, **asked)}

@@ -33,7 +33,7 @@ def _main(argv: Sequence[str] | None) -> int:
     asked = parser().parse_args(argv)
     folder = Path(os.path.expanduser(asked.run))
     with backend.use(getattr(asked, "backend", None) or backend.current()):
-        name, model = trained(folder)
+        name, model = trained(folder, best=asked.best)
         refuse_foreign(parser([model.modality]), argv, name)
         out = MODALITIES[model.modality].draw(Run(name, model, folder, np.random.default_rng(asked.seed)), asked)
     if out is not None:

@@ -8,11 +8,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import backend, datasets, models
-from .errors import ConfigError
+from .errors import ConfigError, DataError
 from .training import Callback, Trainer, checkpoint, generators, runs, tensorboard
 from .training.command import EXIT_CODES, Parser, guarded, seconds, whole
 from .training.settings import PARSERS, Settings, read_toml, settle
@@ -80,8 +83,8 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.tensorboard:
         tensorboard.check_installed()
     plan = resumed(arguments) if arguments.resume else planned(arguments)
-    with backend.use(plan.settings.backend or backend.current()):
-        return _train(plan, arguments)
+    with backend.use(plan.settings.backend or backend.current()), ExitStack() as held:
+        return _train(plan, arguments, held)
 
 
 def _list() -> int:
@@ -146,16 +149,19 @@ def resumed(arguments: argparse.Namespace) -> Plan:
 # -- doing it ---------------------------------------------------------------------------------------------------------
 
 
-def _train(plan: Plan, arguments: argparse.Namespace) -> int:
+def _train(plan: Plan, arguments: argparse.Namespace, held: ExitStack) -> int:
+    if plan.folder is not None and not arguments.dry_run:
+        held.enter_context(runs.locked(plan.folder))
     settings = dataclasses.replace(plan.settings, backend=backend.current())
     dataset = datasets.load_set(plan.config.reads, plan.config.data)
     plan = dataclasses.replace(plan, config=models.learn(plan.model, plan.config))
     model = models.build(plan.model, dataclasses.asdict(plan.config), rng=generators(settings.seed)["weights"])
     trainer = Trainer(
         model, model.prepare(dataset), batch_size=plan.config.batch_size, seed=settings.seed,
-        log_every=settings.log_every, save_every=settings.save_every,
+        log_every=settings.log_every, save_every=settings.save_every, keep=settings.keep,
+        held_out=held_out(plan.config, model),
     )  # fmt: skip
-    if plan.folder is not None:
+    if plan.folder is not None and runs.begun(plan.folder):
         trainer.restore(checkpoint.load(plan.folder))
         if trainer.step > plan.config.steps:
             raise ConfigError(
@@ -172,7 +178,7 @@ def _train(plan: Plan, arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(plan, trainer, config, arguments)
     if plan.folder is None:
-        folder = runs.create(arguments.out, plan.model, config)
+        folder = held.enter_context(runs.created(arguments.out, plan.model, config))
     else:
         folder = plan.folder
         runs.write(folder, config)
@@ -184,6 +190,16 @@ def _train(plan: Plan, arguments: argparse.Namespace) -> int:
     signal = trainer.run(plan.config.steps, settings.budget or float("inf"))
     _conclude(plan, trainer, signal, begun_at)
     return 128 + signal if signal is not None else 0
+
+
+def held_out(config: Any, model: Any) -> tuple[np.ndarray, ...] | None:
+    """What a model of one player is measured on before each checkpoint; None where its data hold nothing out."""
+    if len(model.players) > 1:
+        return None
+    try:
+        return model.prepare(datasets.load_set(config.reads, config.data, "test"))
+    except DataError:
+        return None
 
 
 def callbacks(folder: Path, model: Any, settings: Settings) -> list[Callback]:
@@ -254,6 +270,9 @@ def _conclude(plan: Plan, trainer: Trainer, signal: int | None, begun_at: int) -
     print(f"  {folder}")
     print("which holds config.json, metrics.jsonl, curves.png, samples and a checkpoint. Draw from it with:")
     print(f"  python -m minigen.sample {folder} {NEXT[trainer.model.modality]}")
+    best = checkpoint.best(folder)
+    if best is not None and best[0] != trainer.step:
+        print(f"On held-out data the checkpoint of step {best[0]} was better (loss {best[1]:.4g}); --best takes it.")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_a_run_from_training_to_samples(here, capsys, monkeypatch):
     assert config["model"] == "gan" and config["config"]["generator"] == [8] and config["config"]["steps"] == 6
     assert config["config"]["data"] == str(here / "digits64") and config["dataset"]["items"] == 64
     assert config["training"] == {"seed": 0, "backend": backend.current(), "budget": None, "log_every": 1,
-                                  "sample_every": 3, "save_every": 60.0}  # fmt: skip
+                                  "sample_every": 3, "save_every": 60.0, "keep": 2}  # fmt: skip
     assert {"minigen", "numpy", "python"} <= config["versions"].keys()
     assert [record["step"] for record in read_metrics(run / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
 
@@ -211,7 +211,7 @@ def test_help(main, capsys):
         (["gan", "--out", "tiny.toml"], ["tiny.toml", "expected a folder"]),
         (["gan", "--out", "tiny.toml/run"], ["cannot be written", "no folder"]),
         (["gan", "--config", "no.toml"], ["no.toml", "cannot be read"]),
-        (["gan", "--config", "."], ["--config", "cannot be read"]),
+        (["gan", "--config", "."], ["--config", "came a folder"]),
         (["--resume", "nowhere"], ["nowhere", "expected the folder of a run"]),
         (["--resume", "empty"], ["empty", "no config.json"]),
         (["--resume", "empty", "--lr", "1"], ["--lr cannot be changed"]),
@@ -481,4 +481,5 @@ def test_two_runs_at_once_get_two_folders(here, monkeypatch):
         return folder
 
     monkeypatch.setattr(runs, "choose", hurried)
-    assert runs.create(None, "gan", {}).name == "gan-2"
+    with runs.created(None, "gan", {}) as folder:
+        assert folder.name == "gan-2"

@@ -29,7 +29,9 @@ def run(tmp_path):
     """A run of an untrained model: as much as sampling looks at."""
 
     def make(name):
-        folder = runs.create(str(tmp_path / name), name, {"model": name, "config": {"data": "digits"}, "training": {}})
+        folder = tmp_path / name
+        folder.mkdir()
+        runs.write(folder, {"model": name, "config": {"data": "digits"}, "training": {}})
         model = models.build(name, TINY[name], rng=backend.generator(0)).eval()
         return Run(name, model, folder, np.random.default_rng(1))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,13 +21,14 @@ import numpy as np
 
 from .. import backend
 from ..backend import Array
+from ..datasets.files import read_file
 from ..errors import DataError
 from .files import atomic, read_json, write_json
 
 FORMAT = 1
-KEPT = 2  # the newest checkpoint and the one before
+KEPT = 2  # the newest checkpoint and the one before, beside the best
 
-_NAME = re.compile(r"checkpoint-(\d+)\.json")
+_NAME = re.compile(r"checkpoint-([0-9]+)\.json")
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Checkpoint:
     path: Path
 
 
-def save(folder: Path, step: int, arrays: dict[str, Array], record: dict[str, Any]) -> Path:
-    """Write a checkpoint, then delete all but the newest two. Returns the path of its JSON file."""
+def save(folder: Path, step: int, arrays: dict[str, Array], record: dict[str, Any], *, keep: int = KEPT) -> Path:
+    """Write a checkpoint, then delete all but the newest `keep` and the best. Returns the path of its JSON file."""
     from safetensors.numpy import save as encode
 
     data = encode({name: np.asarray(backend.to_host(a), order="C") for name, a in arrays.items()})
@@ -50,7 +52,7 @@ def save(folder: Path, step: int, arrays: dict[str, Array], record: dict[str, An
     sealed = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     record = {"format": FORMAT, "step": step, **record, "arrays": sealed}
     write_json(path, record | {"sha256": _digest(record)}, durable=True)
-    _prune(folder)
+    _prune(folder, keep)
     return path
 
 
@@ -61,16 +63,30 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(match[1]) for file in Path(folder).iterdir() if (match := _NAME.fullmatch(file.name)))
 
 
-def load(folder: Path) -> Checkpoint:
-    """The newest checkpoint in a folder.
+def best(folder: Path) -> tuple[int, float] | None:
+    """The step of the checkpoint with the least ``validation``, and that value; None if none has one."""
+    found = {}
+    for step in steps(folder):
+        with suppress(DataError):  # whoever loads it will be told
+            value = read_json(_paths(folder, step)[1]).get("validation")
+            if isinstance(value, float) and math.isfinite(value):
+                found[step] = value
+    return min(found.items(), key=lambda item: item[1], default=None)
+
+
+def load(folder: Path, *, step: int | None = None) -> Checkpoint:
+    """The newest checkpoint in a folder, or that of a step.
 
     Raises DataError if there is none, or it is damaged or from a newer minigen: nothing is repaired by guessing, but
     the sentence says which earlier checkpoint there is and how to go on from it.
     """
     folder = Path(folder)
-    found = steps(folder)
-    if not found:
-        raise DataError(f"{folder}: expected a checkpoint, a file such as checkpoint-000100.json, but there is none.")
+    found = [n for n in steps(folder) if step is None or n <= step]
+    if not found or step not in (None, found[-1]):
+        which = 100 if step is None else step
+        raise DataError(
+            f"{folder}: expected a checkpoint, a file such as {_paths(folder, which)[1].name}, but there is none."
+        )
     arrays_path, path = _paths(folder, found[-1])
     try:
         return _read(path, arrays_path)
@@ -95,22 +111,22 @@ def _read(path: Path, arrays_path: Path) -> Checkpoint:
         )
     if record.pop("sha256", None) != _digest(record):
         raise DataError(f"{path}: its content does not have the SHA-256 that it names; the file is damaged.")
-    sealed, step = record.pop("arrays"), record.pop("step")
-    try:
-        data = arrays_path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{arrays_path}: expected the arrays of {path.name}, but the file cannot be read "
-            f"({error.strerror or error})."
-        ) from error
-    if len(data) != sealed["bytes"]:
-        raise DataError(f"{arrays_path}: expected {sealed['bytes']} bytes, came {len(data)}; the file is truncated.")
-    if hashlib.sha256(data).hexdigest() != sealed["sha256"]:
+    sealed, step = record.pop("arrays", None), record.pop("step", None)
+    size = sealed.get("bytes") if isinstance(sealed, dict) else None
+    if not isinstance(step, int) or not isinstance(size, int):
+        raise DataError(f"{path}: expected entries step and arrays; the file is damaged.")
+    data = read_file(arrays_path, f"the arrays of {path.name}", size)
+    if len(data) != size:
+        raise DataError(f"{arrays_path}: expected {size} bytes, came {len(data)}; the file is truncated.")
+    if hashlib.sha256(data).hexdigest() != sealed.get("sha256"):
         raise DataError(f"{arrays_path}: its SHA-256 is not the one in {path.name}; the file is damaged.")
     try:
         arrays = decode(data)
-    except SafetensorError as error:
+    except (SafetensorError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # it trusts its own header
         raise DataError(f"{arrays_path}: cannot be decoded ({error}); the file is damaged.") from error
+    for name, a in arrays.items():
+        if a.dtype.kind == "f" and np.isnan(a).any():
+            raise DataError(f"{arrays_path}: {name} holds NaN, which is never saved; the file is damaged.")
     return Checkpoint(step, arrays, record, path)
 
 
@@ -123,9 +139,11 @@ def _paths(folder: Path, step: int) -> tuple[Path, Path]:
     return Path(folder) / f"{stem}.safetensors", Path(folder) / f"{stem}.json"
 
 
-def _prune(folder: Path) -> None:
-    """Delete older checkpoints, the JSON file first, and what crashes have left behind."""
-    kept = set(steps(folder)[-KEPT:])
+def _prune(folder: Path, keep: int) -> None:
+    """Delete older checkpoints but the best, the JSON file first, and what crashes have left behind."""
+    kept = set(steps(folder)[-keep:])
+    if (good := best(folder)) is not None:
+        kept.add(good[0])
     for file in sorted(Path(folder).glob("checkpoint-*.json")) + sorted(Path(folder).glob("checkpoint-*.safetensors")):
         number = file.stem.removeprefix("checkpoint-")
         if number.isdigit() and int(number) not in kept:

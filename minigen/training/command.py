@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
 def run_parser(name: str, description: str, modalities: Iterable[Any]) -> Parser:
     """The parser of a command about a RUN: what all modalities share, then the options of each module of `modalities`.
 
-    Only options that were given, and the seed, are attributes of what it parses.
+    Only options that were given, the seed and `best` are attributes of what it parses.
     """
     modules = list(modalities)
     examples = "\n".join(module.EXAMPLES for module in modules)
@@ -48,6 +48,7 @@ def run_parser(name: str, description: str, modalities: Iterable[Any]) -> Parser
         conflict_handler="resolve", epilog=f"examples:\n{examples}\n\n{EXIT_CODES}",
     )  # fmt: skip
     p.add_argument("run", metavar="RUN", help="the folder of a run")
+    p.add_argument("--best", action="store_true", default=False, help="not the last checkpoint, but the best")
     p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of what is drawn (default: 0)")
     p.add_argument("--backend", metavar="NAME", help=f"auto, {', '.join(BACKENDS)} (default: auto)")
     for module in modules:

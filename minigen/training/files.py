@@ -9,7 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..datasets.files import read_file
 from ..errors import DataError
+
+MOST_JSON = 1 << 23  # bytes; in memory it takes twenty times as much
 
 
 @contextmanager
@@ -41,6 +44,10 @@ def atomic(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
 def unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
     """The sentence for a file or folder that cannot be written."""
     reason = error.strerror or type(error).__name__
+    if not os.path.isdir(folder := os.path.dirname(path) or "."):
+        return DataError(
+            f"{path}: cannot be written ({reason}: there is no folder {folder}); make it, or name another."
+        )
     return DataError(f"{path}: cannot be written ({reason}); choose another folder with --out, or free this one.")
 
 
@@ -53,10 +60,9 @@ def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises DataError if there is none."""
+    content = read_file(path, "a JSON file", MOST_JSON)
     try:
-        value = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path.") from error
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON, but the file is damaged ({error}).") from error
     if not isinstance(value, dict):

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,7 +30,7 @@ from ..backend import Array, xp
 from ..datasets import Batches
 from ..errors import ConfigError, DataError, MinigenError, NonFiniteError, ShapeError
 from ..optim import clip_grad_norm
-from ..tensor import Tensor, grad
+from ..tensor import Tensor, grad, no_grad
 from . import checkpoint
 from .stop import Interrupt
 
@@ -89,6 +90,8 @@ class Model(Protocol):
     def eval(self) -> Any: ...
 
 
+HELD_OUT = 512  # items that a model is measured on before each checkpoint
+
 # -- what else happens ------------------------------------------------------------------------------------------------
 
 Record = dict[str, Any]  # {"step": …, "epoch": …, "seconds": …, then each metric: a number or None}
@@ -135,6 +138,8 @@ class Trainer:
     folder        where checkpoints go; None keeps none
     log_every     steps from one line of the log to the next
     save_every    seconds from one checkpoint to the next; the end of training is always saved
+    keep          how many of the newest checkpoints are kept, beside the best
+    held_out      prepared arrays that are not trained on: each checkpoint says how good the model is on them
     callbacks     see :class:`Callback`
 
     step counts the steps done, seconds the time they took, `run` and earlier runs together.
@@ -142,6 +147,7 @@ class Trainer:
 
     def __init__(self, model: Model, data: Sequence[np.ndarray], *, batch_size: int, seed: int = 0,
                  folder: Path | None = None, log_every: int = 50, save_every: float = 60.0,
+                 keep: int = checkpoint.KEPT, held_out: Sequence[np.ndarray] | None = None,
                  callbacks: Sequence[Callback] = ()):  # fmt: skip
         if log_every < 1:
             raise ConfigError(f"log_every: expected at least 1 step, came {log_every}.")
@@ -155,7 +161,8 @@ class Trainer:
         self.model, self.rng = model, rng["training"]
         self.batches = Batches(lengths[0], batch_size, rng["order"])
         self.data = tuple(map(backend.asarray, data))
-        self.folder, self.log_every, self.save_every = folder, log_every, save_every
+        self.folder, self.log_every, self.save_every, self.keep = folder, log_every, save_every, keep
+        self.held_out = held_out
         self.callbacks = list(callbacks)
         self.step, self.end = 0, 0
         self.saved: int | None = None  # the step of the last checkpoint
@@ -177,7 +184,8 @@ class Trainer:
         """Train until `steps` steps are done in all, or the time is `budget` seconds, or a signal asks for an end.
 
         Then log, save, and return the signal's number, or None. Raises NonFiniteError when a loss, gradient,
-        parameter or average of an optimizer has become infinite or NaN; the last checkpoint stays as it was.
+        parameter or average of an optimizer has become infinite or NaN, DataError when a file cannot be written; the
+        last checkpoint stays as it was.
         """
         self.end = steps
         self.model.train()
@@ -198,14 +206,21 @@ class Trainer:
                         saved_at = self.seconds
                 if self.step > self._logged and self.last:
                     self._log()
-                if interrupt.signal is None:
-                    self._tell("complete")
                 if self.folder is not None and self.saved != self.step:
                     self.save()
-                return interrupt.signal
-        finally:
+                if interrupt.signal is None:
+                    self._tell("complete")
+        except BaseException as error:
             self._seconds, self._since = self.seconds, None
-            self._tell("close")
+            with suppress(DataError):  # what went wrong first is what is told
+                self._tell("close")
+            if isinstance(error, DataError) and self.folder and self.saved in checkpoint.steps(self.folder):
+                sentence = f"{str(error).rstrip('.')}; the checkpoint of step {self.saved} is untouched"
+                raise DataError(f"{sentence}, and --resume goes on from it.") from error
+            raise
+        self._seconds, self._since = self.seconds, None
+        self._tell("close")
+        return interrupt.signal
 
     def _one_step(self) -> None:
         look = (self.step + 1) % self.log_every == 0
@@ -247,8 +262,31 @@ class Trainer:
             raise self._stopped(f"{culprit} at step {self.step}")
         self._tell("save")
         arrays, record = self.state()
-        checkpoint.save(self.folder, self.step, arrays, record)
+        if (validation := self.validation()) is not None and math.isfinite(validation):
+            record["validation"] = validation
+        checkpoint.save(self.folder, self.step, arrays, record, keep=self.keep)
         self.saved = self.step
+
+    def validation(self) -> float | None:
+        """The loss on HELD_OUT of the held-out items in evaluation mode, or None without any, or with several players.
+
+        The losses of players who play against each other do not say how good a model is.
+        """
+        if self.held_out is None or len(self.model.players) > 1:
+            return None
+        n = len(self.held_out[0])
+        chosen = np.linspace(0, n - 1, min(n, HELD_OUT)).astype(np.int64)
+        rng, total = generators(0)["samples"], 0.0
+        self.model.eval()
+        try:
+            with no_grad():
+                for i in range(0, len(chosen), 64):
+                    index = chosen[i : i + 64]
+                    batch = tuple(backend.asarray(a[index]) for a in self.held_out)
+                    total += len(index) * self.model.players[0].objective(batch, rng)[0].item()
+        finally:
+            self.model.train()
+        return total / len(chosen)
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """All that a run needs to go on bit for bit: arrays, and what JSON can hold."""

@@ -7,17 +7,20 @@ and the checkpoints.
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError
+from . import checkpoint
 from .files import read_json, unwritable, write_json
 
-CONFIG = "config.json"
+CONFIG, METRICS = "config.json", "metrics.jsonl"
 FORMAT = 1
 
 
@@ -34,7 +37,7 @@ def choose(out: str | None, name: str) -> Path:
         folder = Path(os.path.expanduser(out))
         if os.path.lexists(folder) and not folder.is_dir():
             raise ConfigError(f"--out {folder}: expected a folder, came a file; choose another name.")
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(file.name != f".{CONFIG}.tmp" for file in folder.iterdir()):
             raise ConfigError(f"--out {folder}: the folder is not empty; choose another, or go on with --resume.")
     above = folder if folder.is_dir() else folder.parent
     while not os.path.lexists(above):
@@ -46,22 +49,64 @@ def choose(out: str | None, name: str) -> Path:
     return folder
 
 
-def create(out: str | None, name: str, config: dict[str, Any]) -> Path:
-    """Make the folder that :func:`choose` finds and write its config.json; on failure no empty folder stays behind."""
-    folder = choose(out, name)
+@contextmanager
+def created(out: str | None, name: str, config: dict[str, Any]) -> Iterator[Path]:
+    """Make the folder that :func:`choose` finds, lock it and write its config.json.
+
+    On failure no empty folder stays behind.
+    """
+    while True:
+        folder = choose(out, name)
+        try:
+            folder.mkdir(parents=True, exist_ok=out is not None)
+            break
+        except FileExistsError:  # another run has just taken the number
+            continue
+        except OSError as error:
+            raise unwritable(folder, error) from error
+    with locked(folder):
+        choose(str(folder), name)  # another run may have had it, and be done
+        try:
+            write(folder, config)
+        except DataError:
+            with suppress(OSError):
+                folder.rmdir()
+            raise
+        yield folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[Path]:
+    """No two processes train in one folder: the second is told so by a ConfigError.
+
+    The lock is on the folder itself and held by the process, so one that is killed leaves none behind. Where a system
+    has no such locks (Windows, some network disks), two runs must be kept apart by their users.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=out is not None)
-    except FileExistsError:  # another run has just taken the number
-        return create(out, name, config)
+        from fcntl import LOCK_EX, LOCK_NB, flock
+    except ImportError:
+        yield folder
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise DataError(f"{folder}: cannot be read ({error.strerror or error}); check the path.") from error
     try:
-        write(folder, config)
-    except DataError:
-        with suppress(OSError):
-            folder.rmdir()
-        raise
-    return folder
+        try:
+            flock(handle, LOCK_EX | LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise ConfigError(
+                    f"{folder}: another process is training in this folder; wait for its end, or choose another."
+                ) from error
+        yield folder
+    finally:
+        os.close(handle)
+
+
+def begun(folder: Path) -> bool:
+    """Whether a run has got as far as its first checkpoint, which is written before the first line of its log."""
+    return bool(checkpoint.steps(folder)) or (Path(folder) / METRICS).exists()
 
 
 def write(folder: Path, config: dict[str, Any]) -> None:

@@ -7,12 +7,15 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..backend import BACKENDS
+from ..datasets.files import read_file
 from ..errors import ConfigError, DataError
+from .checkpoint import KEPT
 from .command import closest, seconds, whole
+
+MOST_TOML = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Settings:
     log_every     steps from one line of metrics.jsonl to the next, None for about 200 lines
     sample_every  steps from one picture of samples to the next, None for about 20 pictures
     save_every    seconds from one checkpoint to the next
+    keep          how many of the newest checkpoints are kept, beside the best on held-out data
     """
 
     seed: int = 0
@@ -33,6 +37,7 @@ class Settings:
     log_every: int | None = None
     sample_every: int | None = None
     save_every: float = 60.0
+    keep: int = KEPT
 
     def spaced(self, steps: int) -> Settings:
         """The same, with numbers where None asked for what suits so many steps."""
@@ -56,6 +61,7 @@ PARSERS = {
     "log_every": whole(1),
     "sample_every": whole(1),
     "save_every": seconds,
+    "keep": whole(1),
 }
 
 
@@ -82,8 +88,10 @@ def settle(values: Mapping[str, Any], model_settings: Iterable[str]) -> tuple[Se
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The settings in a TOML file. Raises DataError if it cannot be read or is no TOML."""
     try:
-        return tomllib.loads(Path(os.path.expanduser(path)).read_text("utf-8"))
-    except OSError as error:
-        raise DataError(f"--config {path}: cannot be read ({error.strerror or error}); check the path.") from error
+        content = read_file(os.path.expanduser(path), "a TOML file", MOST_TOML)
+    except DataError as error:
+        raise DataError(f"--config {error}") from error
+    try:
+        return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise DataError(f"--config {path}: expected TOML, lines such as steps = 100, but: {error}.") from error
