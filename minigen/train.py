@@ -83,8 +83,8 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.tensorboard:
         tensorboard.check_installed()
     plan = resumed(arguments) if arguments.resume else planned(arguments)
-    with backend.use(plan.settings.backend or backend.current()), ExitStack() as held:
-        return _train(plan, arguments, held)
+    with backend.use(plan.settings.backend or backend.current()), ExitStack() as stack:
+        return _train(plan, arguments, stack)
 
 
 def _list() -> int:
@@ -149,9 +149,9 @@ def resumed(arguments: argparse.Namespace) -> Plan:
 # -- doing it ---------------------------------------------------------------------------------------------------------
 
 
-def _train(plan: Plan, arguments: argparse.Namespace, held: ExitStack) -> int:
+def _train(plan: Plan, arguments: argparse.Namespace, stack: ExitStack) -> int:
     if plan.folder is not None and not arguments.dry_run:
-        held.enter_context(runs.locked(plan.folder))
+        stack.enter_context(runs.locked(plan.folder))
     settings = dataclasses.replace(plan.settings, backend=backend.current())
     dataset = datasets.load_set(plan.config.reads, plan.config.data)
     plan = dataclasses.replace(plan, config=models.learn(plan.model, plan.config))
@@ -178,7 +178,7 @@ def _train(plan: Plan, arguments: argparse.Namespace, held: ExitStack) -> int:
     if arguments.dry_run:
         return _dry_run(plan, trainer, config, arguments)
     if plan.folder is None:
-        folder = held.enter_context(runs.created(arguments.out, plan.model, config))
+        folder = stack.enter_context(runs.created(arguments.out, plan.model, config))
     else:
         folder = plan.folder
         runs.write(folder, config)
