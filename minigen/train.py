@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, datasets, models
+from . import backend, datasets, distributed, models
 from .errors import ConfigError, DataError
 from .training import Callback, Trainer, checkpoint, generators, runs, tensorboard
 from .training.command import EXIT_CODES, Parser, guarded, seconds, whole
@@ -32,6 +32,7 @@ examples:
   python -m minigen.train dcgan --data ~/fashion --budget 10m
   python -m minigen.train --resume runs/gan-1          go on where a run was interrupted
   python -m minigen.train --resume runs/gan-1 --steps 8000
+  mpirun -n 4 python -m minigen.train dcgan --distributed
 
 {EXIT_CODES}"""
 
@@ -66,6 +67,7 @@ def parser() -> Parser:
     g = p.add_argument_group("how it runs")
     g.add_argument("--seed", type=whole(0), metavar="N", help="same seed, same numbers (default: 0)")
     g.add_argument("--backend", metavar="NAME", help=f"auto, {', '.join(backend.BACKENDS)} (default: auto)")
+    g.add_argument("--distributed", action="store_true", help="share each batch with the processes of one mpirun")
     g.add_argument("--budget", type=seconds, metavar="TIME", help="stop after 90s, 2m, 1h, if steps are left by then")
     g.add_argument("--dry-run", action="store_true", help="do three steps, keep nothing, say what would be done")
 
@@ -77,6 +79,12 @@ def parser() -> Parser:
 
 
 def _main(argv: Sequence[str] | None) -> int:
+    if "--distributed" in (sys.argv[1:] if argv is None else argv):
+        distributed.start()  # before anything can fail: of an error that is everybody's one process speaks
+        if distributed.size() == 1:
+            print("--distributed: there is one process; mpirun -n 4 before the command starts four.")
+        elif distributed.rank():
+            sys.stdout = open(os.devnull, "w")
     arguments = parser().parse_args(argv)
     if arguments.list:
         return _list()
@@ -150,7 +158,8 @@ def resumed(arguments: argparse.Namespace) -> Plan:
 
 
 def _train(plan: Plan, arguments: argparse.Namespace, stack: ExitStack) -> int:
-    if plan.folder is not None and not arguments.dry_run:
+    first = distributed.rank() == 0  # the others compute, and write nothing
+    if plan.folder is not None and not arguments.dry_run and first:
         stack.enter_context(runs.locked(plan.folder))
     settings = dataclasses.replace(plan.settings, backend=backend.current())
     dataset = datasets.load_set(plan.config.reads, plan.config.data)
@@ -177,18 +186,21 @@ def _train(plan: Plan, arguments: argparse.Namespace, stack: ExitStack) -> int:
     }
     if arguments.dry_run:
         return _dry_run(plan, trainer, config, arguments)
-    if plan.folder is None:
-        folder = stack.enter_context(runs.created(arguments.out, plan.model, config))
-    else:
-        folder = plan.folder
-        runs.write(folder, config)
-    trainer.folder = folder
-    trainer.callbacks = callbacks(folder, model, settings)
-    if arguments.tensorboard:
-        trainer.callbacks.append(tensorboard.TensorBoard(folder / "tensorboard"))
-    _introduce(config, trainer, folder)
+    distributed.wait()  # until nobody looks for a free folder, or reads an earlier run's, any more
+    if first:
+        if plan.folder is None:
+            folder = stack.enter_context(runs.created(arguments.out, plan.model, config))
+        else:
+            folder = plan.folder
+            runs.write(folder, config)
+        trainer.folder = folder
+        trainer.callbacks = callbacks(folder, model, settings)
+        if arguments.tensorboard:
+            trainer.callbacks.append(tensorboard.TensorBoard(folder / "tensorboard"))
+    _introduce(config, trainer, trainer.folder)
     signal = trainer.run(plan.config.steps, settings.budget or float("inf"))
-    _conclude(plan, trainer, signal, begun_at)
+    if first:
+        _conclude(plan, trainer, signal, begun_at)
     return 128 + signal if signal is not None else 0
 
 
@@ -232,8 +244,10 @@ def _dry_run(plan: Plan, trainer: Trainer, config: dict[str, Any], arguments: ar
     with tempfile.TemporaryDirectory(prefix="minigen-") as name:
         folder = Path(name)
         settings = dataclasses.replace(plan.settings, sample_every=3)
-        trainer.folder, trainer.log_every = folder, 1
-        trainer.callbacks = callbacks(folder, trainer.model, settings)
+        trainer.log_every = 1
+        if distributed.rank() == 0:
+            trainer.folder = folder
+            trainer.callbacks = callbacks(folder, trainer.model, settings)
         signal = trainer.run(trainer.step + 3)
     if signal is not None:
         return 128 + signal
@@ -252,6 +266,8 @@ def _introduce(config: dict[str, Any], trainer: Trainer, folder: Path) -> None:
         "backend": settings["backend"],
         "folder": folder,
     }
+    if distributed.size() > 1:
+        lines["processes"] = f"{distributed.size()}, to which each batch is shared out"
     for name, value in lines.items():
         print(f"{name:<11} {value}")
     sys.stdout.flush()

@@ -28,7 +28,7 @@ def test_no_import_goes_up():
 
 MODULES = (
     "__init__ __main__ train sample evaluate saved sampling/__init__ evaluation/__init__ optim gradcheck tensor "
-    "backend errors training/__init__ training/loop models/__init__ models/gan viz/__init__ nn/__init__ "
+    "backend distributed errors training/__init__ training/loop models/__init__ models/gan viz/__init__ nn/__init__ "
     "losses/__init__ losses/gan ops/__init__ ops/shape kernels/__init__ kernels/cuda datasets/__init__"
 ).split()
 
@@ -44,6 +44,7 @@ VIOLATIONS = {
     "a kernel on the tape": ("kernels/cuda", "import minigen.tensor", "kernels turn"),
     "cupy elsewhere": ("kernels/cuda", "import cupy", "cupy"),
     "cupyx elsewhere": ("ops/shape", "def f():\n    from cupyx import scatter_add", "cupy"),
+    "mpi4py elsewhere": ("training/loop", "from mpi4py import MPI", "mpi4py"),
     "tensors in datasets": ("datasets/__init__", "import minigen.tensor", "floors"),
 }
 
@@ -57,6 +58,7 @@ def house(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("")
     (tmp_path / "minigen/backend.py").write_text("import cupy\nimport cupyx\n")
+    (tmp_path / "minigen/distributed.py").write_text("import mpi4py\n")
     (tmp_path / "minigen/train.py").write_text("import minigen.models.gan, minigen.training, minigen.errors\n")
     return tmp_path
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import backend, nn, ops
+from .. import backend, distributed, nn, ops
 from ..backend import Array, xp
 from ..datasets import CharTokenizer, PairSet, Tokenizer, load_set, tokenizer_from_dict
 from ..errors import ConfigError, DataError
@@ -101,7 +101,8 @@ class TranslationModel(nn.Module):
         source, target = source.astype("int64"), target.astype("int64")
         nll = ops.softmax_cross_entropy(self(source, lengths, target[:, :-1], rng), target[:, 1:], "none")
         counts = xp.arange(target.shape[1] - 1, like=target) < target_lengths[:, None] - 1
-        return ops.sum(nll * counts) / counts.sum(), {}
+        (symbols,) = distributed.mean(counts.sum() / len(counts))  # of a target of the whole batch, on average
+        return ops.sum(nll * counts) / len(counts) / symbols, {}
 
     # -- use ------------------------------------------------------------------------------------------------------
     def translate(self, texts: Sequence[str], *, beam: int = 1, alpha: float = 1.0) -> list[str]:

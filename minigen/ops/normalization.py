@@ -4,13 +4,15 @@
 
 and differ in what they average over: batch norm over the samples and positions of one channel, layer norm over the
 features of one sample. `minigen.kernels.reference.normalization` has the gradients.
+
+Where several processes share a batch (:mod:`minigen.distributed`), batch norm averages over all of it.
 """
 
 from __future__ import annotations
 
 import math
 
-from .. import backend, kernels
+from .. import backend, distributed, kernels
 from ..errors import ConfigError, DtypeError, ShapeError
 from ..tensor import primitive
 from .elementwise import sqrt
@@ -18,29 +20,56 @@ from .reduction import mean, var
 from .shape import reshape
 
 
-def _normalized(x, weight, bias, axes, eps):
-    """y = w ⊙ (x − μ) / √(σ² + ε) + b with μ, σ² over `axes`, from operations of which each has its own gradient."""
-    return (x - mean(x, axes, keepdims=True)) / sqrt(var(x, axes, keepdims=True) + eps) * weight + bias
-
-
 def _per_channel(a, x):
     """A vector (C,) in a shape that meets the channels of x (N, C, …)."""
     return reshape(a, (1, -1, *(1,) * (x.ndim - 2)))
 
 
+@primitive(lambda g: _over_processes(g))
+def _over_processes(x):
+    """y = Σⱼ wⱼ xⱼ, the mean over the processes        ∂L/∂x = Σⱼ wⱼ gⱼ
+
+    A process differentiates its own Lᵢ, and L = Σᵢ wᵢ Lᵢ: what it calls g is ∂L/∂y / wᵢ. With ∂y/∂xᵢ = wᵢ the sum of
+    ∂L/∂y over all j, times wᵢ and over wᵢ, is the mean again.
+    """
+    return distributed.mean(x.copy())[0]
+
+
+def _moments(x):
+    """μ, σ² of each channel of the batch, of which x may be a shard: σ² = Σⱼ wⱼ (σ²ⱼ + (μⱼ − μ)²)  (Chan et al. 1983)"""
+    center, variance = kernels.channel_moments(x)
+    if distributed.alone():
+        return center, variance
+    (common,) = distributed.mean(center)
+    (variance,) = distributed.mean(variance + (center - common) ** 2)
+    return common, variance
+
+
+def _batch_norm_gradients(g, x, weight, bias, r, eps):
+    """Those of a whole batch; for a shard the means of g and g ⊙ x̂ in ∂L/∂x are then replaced by those of the batch"""
+    dx, dw, db = kernels.batch_norm_gradients(g, x, *r, weight)
+    if not distributed.alone():
+        center, scale = r
+        more_w, more_b = (own - common for own, common in zip((dw, db), distributed.mean(dw, db)))
+        k = scale * weight / (x.size // x.shape[1])
+        dx += kernels.batch_norm(x, center, scale, k * more_w, k * more_b)
+    return dx, dw, db
+
+
 def _composed_batch_norm(x, weight, bias, *, eps):
-    return _normalized(x, _per_channel(weight, x), _per_channel(bias, x), (0, *range(2, x.ndim)), eps)
+    axes = (0, *range(2, x.ndim))
+    common = (lambda a: a) if distributed.alone() else _over_processes
+    centred = x - common(mean(x, axes, keepdims=True))
+    variance = common(mean(centred * centred, axes, keepdims=True))
+    return centred / sqrt(variance + eps) * _per_channel(weight, x) + _per_channel(bias, x)
 
 
-@primitive(
-    joint=lambda g, x, weight, bias, r, eps: kernels.batch_norm_gradients(g, x, *r, weight),
-    composed=_composed_batch_norm,
-    residual=True,
-)
+@primitive(joint=_batch_norm_gradients, composed=_composed_batch_norm, residual=True)
 def _batch_norm(x, weight, bias, *, running_mean, running_var, momentum, eps):
     """y = w ⊙ (x − μ) / √(σ² + ε) + b with the mean and variance of this batch; moves the running ones"""
-    center, variance = kernels.channel_moments(x)
-    r = kernels.batch_scale(center, variance, running_mean, running_var, x.size // x.shape[1], momentum, eps)
+    center, variance = _moments(x)
+    n = distributed.whole(x.size // x.shape[1])
+    r = kernels.batch_scale(center, variance, running_mean, running_var, n, momentum, eps)
     return kernels.batch_norm(x, center, r, weight, bias), (center, r)
 
 
@@ -65,7 +94,7 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     if not training:
         r = 1 / sqrt(_per_channel(running_var, x) + eps)
         return (x - _per_channel(running_mean, x)) * (r * _per_channel(weight, x)) + _per_channel(bias, x)
-    if x.shape[0] * math.prod(x.shape[2:]) < 2:
+    if distributed.whole(x.shape[0] * math.prod(x.shape[2:])) < 2:
         raise ShapeError(
             f"batch_norm: in training each channel needs more than one value to have a variance, got x of shape "
             f"{x.shape}; use a larger batch, or training=False."
@@ -74,7 +103,8 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
 
 
 def _composed_layer_norm(x, weight, bias, *, eps):
-    return _normalized(x, weight, bias, tuple(range(-weight.ndim, 0)), eps)
+    axes = tuple(range(-weight.ndim, 0))
+    return (x - mean(x, axes, keepdims=True)) / sqrt(var(x, axes, keepdims=True) + eps) * weight + bias
 
 
 @primitive(

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from .. import distributed
 from ..backend import BACKENDS
 from ..errors import ConfigError, MinigenError, NonFiniteError
 from .stop import duration
@@ -85,7 +86,12 @@ def guarded(name: str, command: Callable[[Sequence[str] | None], int], argv: Seq
 
 
 def _say(name: str, sentence: object, code: int) -> int:
-    print(f"{name}: {' '.join(str(sentence).split())}", file=sys.stderr)
+    """Say why the command ends. Of what all processes have met the first one speaks; one that fails alone ends all."""
+    together = distributed.failing()
+    if distributed.rank() == 0 or not together:
+        print(f"{name}: {' '.join(str(sentence).split())}", file=sys.stderr, flush=True)
+    if not together:
+        distributed.abort(code)
     return code
 
 

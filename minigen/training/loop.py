@@ -12,6 +12,9 @@ Nothing in a step waits for the device. Losses and metrics stay where they were 
 they are read, and with them whether anything has become infinite or NaN. A metric that is costly is a function, which
 is called only then. On the CPU, where there is nothing to wait for, each loss is looked at before it changes a
 parameter.
+
+Several processes (:mod:`minigen.distributed`) each take their shard of a batch; L and g are then means over them all.
+The first one has the callbacks and the folder.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .. import backend
+from .. import backend, distributed
 from ..backend import Array, xp
 from ..datasets import Batches
 from ..errors import ConfigError, DataError, MinigenError, NonFiniteError, ShapeError
@@ -160,6 +163,7 @@ class Trainer:
         rng = generators(seed)
         self.model, self.rng = model, rng["training"]
         self.batches = Batches(lengths[0], batch_size, rng["order"])
+        self.shard = distributed.Shard(batch_size)
         self.data = tuple(map(backend.asarray, data))
         self.folder, self.log_every, self.save_every, self.keep = folder, log_every, save_every, keep
         self.held_out = held_out
@@ -196,7 +200,8 @@ class Trainer:
                 if self.folder is not None and self.saved is None:
                     self.save()  # so that whatever happens, there is something to go on from
                 self._tell("start")
-                while self.step < steps and self.seconds < budget and interrupt.signal is None:
+                # The clocks of several processes differ, and one may get a signal: they end together.
+                while self.step < steps and not any(distributed.most(interrupt.signal or 0, self.seconds >= budget)):
                     self._one_step()
                     if self.step % self.log_every == 0:
                         self._log()
@@ -204,11 +209,12 @@ class Trainer:
                     if self.folder is not None and self.seconds - saved_at >= self.save_every:
                         self.save()
                         saved_at = self.seconds
+                signal = int(*distributed.most(interrupt.signal or 0)) or None
                 if self.step > self._logged and self.last:
                     self._log()
                 if self.folder is not None and self.saved != self.step:
                     self.save()
-                if interrupt.signal is None:
+                if signal is None:
                     self._tell("complete")
         except BaseException as error:
             self._seconds, self._since = self.seconds, None
@@ -220,7 +226,7 @@ class Trainer:
             raise
         self._seconds, self._since = self.seconds, None
         self._tell("close")
-        return interrupt.signal
+        return signal
 
     def _one_step(self) -> None:
         look = (self.step + 1) % self.log_every == 0
@@ -230,20 +236,23 @@ class Trainer:
             if (schedule := getattr(player, "schedule", None)) is not None:
                 player.optimizer.lr = schedule(self.step)
             for _ in range(player.repeats):
-                index = backend.asarray(next(self.batches))
-                loss, metrics = player.objective(tuple(a[index] for a in self.data), self.rng)
-                if loss.shape != ():
-                    raise ShapeError(f"{player.name}: expected a loss of shape (), came {loss.shape}; take its mean.")
-                gradients = grad(loss, player.parameters)
-                self._losses.append((self.step + 1, player.name, loss.data))
-                if look or _at_hand(loss.data):
+                index = backend.asarray(next(self.batches)[self.shard.rows])
+                with self.shard:
+                    loss, metrics = player.objective(tuple(a[index] for a in self.data), self.shard.draws(self.rng))
+                    if loss.shape != ():
+                        came = f"came {loss.shape}; take its mean."
+                        raise ShapeError(f"{player.name}: expected a loss of shape (), {came}")
+                    found = grad(loss, player.parameters)
+                    loss, *gradients = distributed.mean(loss.data, *(g.data for g in found))
+                self._losses.append((self.step + 1, player.name, loss))
+                if look or _at_hand(loss):
                     self._check_losses()
                 if look:
                     self._check_gradients(player, gradients)
                 if (clip := getattr(player, "clip", None)) is not None:
                     clip_grad_norm(gradients, clip)
                 player.optimizer.step(gradients)
-            values[f"{prefix}loss"] = loss.data
+            values[f"{prefix}loss"] = loss
             values |= {f"{prefix}{k}": v.data if isinstance(v, Tensor) else v for k, v in metrics.items()}
         self.step, self.last = self.step + 1, values
 
@@ -251,7 +260,10 @@ class Trainer:
     def _log(self) -> None:
         self._check_losses()
         record: Record = {"step": self.step, "epoch": round(self.epoch, 4), "seconds": round(self.seconds, 3)}
-        record |= {name: _number(value() if callable(value) else value) for name, value in self.last.items()}
+        numbers = [float(value() if callable(value) else value) for value in self.last.values()]
+        with self.shard:
+            (numbers,) = distributed.mean(np.array(numbers))
+        record |= {name: _number(value) for name, value in zip(self.last, numbers)}
         self._logged = self.step
         self._tell("log", record)
 
@@ -330,15 +342,15 @@ class Trainer:
             getattr(callback, event)(self, *what)
 
     # -- numbers that are none ------------------------------------------------------------------------------------
-    def _check_gradients(self, player: Player, gradients: Sequence[Tensor]) -> None:
+    def _check_gradients(self, player: Player, gradients: Sequence[Array]) -> None:
         """Before an update that will be logged: are the gradients that it comes from finite?"""
         names = {id(t): name for name, t in self.model.named_parameters()}
         for i, (p, g) in enumerate(zip(player.parameters, gradients, strict=True)):
-            if not _finite(g.data):
+            if not _finite(g):
                 name = names.get(id(p), f"number {i}")
                 raise self._stopped(
                     f"the gradient of {name!r} with respect to the loss of {player.name!r} became "
-                    f"{_kind(g.data)} at step {self.step + 1}"
+                    f"{_kind(g)} at step {self.step + 1}"
                 )
 
     def _check_losses(self) -> None:
@@ -398,7 +410,6 @@ def _kind(a: Array) -> str:
     return "nan" if bool(xp.isnan(a).any()) else "infinite"
 
 
-def _number(value: Any) -> float | None:
+def _number(value: float) -> float | None:
     """A logged value as JSON has it: a metric that is no number is null."""
-    number = float(value)
-    return number if math.isfinite(number) else None
+    return float(value) if math.isfinite(value) else None
