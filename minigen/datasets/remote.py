@@ -1,4 +1,4 @@
-"""Image sets that are downloaded once: from the first mirror that answers, checked by sha256, kept in a cache."""
+"""Data that are downloaded once: from the first mirror that answers, checked by sha256, kept in a cache."""
 
 import os
 import sys
@@ -81,7 +81,7 @@ def download(source: Source, split: Split = "train", *, cache: str | os.PathLike
     check_split(split)
     folder = cache_folder(cache) / source.name
     for file in source.files(split):
-        _retrieve(source, file, folder)
+        _mirrored(source, file, folder)
     return folder
 
 
@@ -92,7 +92,30 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
     return Path(os.path.expanduser(cache or os.environ.get("MINIGEN_CACHE") or pooch.os_cache("minigen")))
 
 
-def _retrieve(source: Source, file: str, folder: Path) -> None:
+def find(kind: str, file: str) -> Path | None:
+    """A file in MINIGEN_DATA, in its folder `kind` or itself, or None if it is not there."""
+    setting = os.environ.get("MINIGEN_DATA")
+    if not setting:
+        return None
+    root = Path(os.path.expanduser(setting))
+    if not os.path.isdir(root):
+        raise DataError(f"MINIGEN_DATA: expected a folder, but {root} is none; correct or unset it.")
+    return next((path for path in (root / kind / file, root / file) if os.path.isfile(path)), None)
+
+
+def download_file(name: str, url: str, file: str, sha256: str, otherwise: str) -> Path:
+    """The one file of the set `name` in the cache, downloaded unless it is there, intact.
+
+    Raises DataError if it cannot be had, which ends with what to do `otherwise`.
+    """
+    path, failure = _retrieve(url, file, sha256, cache_folder() / name)
+    if path is None:
+        raise DataError(f"{name}: {url} {failure}; put {file} into a folder and set MINIGEN_DATA=FOLDER, {otherwise}.")
+    return path
+
+
+def _retrieve(url: str, file: str, sha256: str, folder: Path) -> tuple[Path | None, str]:
+    """Where the file is, or None and why it could not be had."""
     import pooch
     from requests.exceptions import RequestException
 
@@ -100,20 +123,26 @@ def _retrieve(source: Source, file: str, folder: Path) -> None:
     downloader = pooch.HTTPDownloader(
         progressbar=sys.stderr.isatty(), timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}
     )
+    try:
+        return Path(pooch.retrieve(url, f"sha256:{sha256}", file, folder, downloader=downloader)), ""
+    except RequestException as error:
+        return None, _reason(error)
+    except ValueError:  # pooch's error for a wrong hash
+        return None, "sent a file with another sha256"
+    except OSError as error:
+        raise DataError(
+            f"{folder}: the downloaded file {file} cannot be kept here ({error.strerror or error}); "
+            "set MINIGEN_CACHE to a folder that can be written."
+        ) from error
+
+
+def _mirrored(source: Source, file: str, folder: Path) -> None:
     failures = []
     for mirror in source.mirrors:
-        try:
-            pooch.retrieve(mirror + file, f"sha256:{source.sha256[file]}", file, folder, downloader=downloader)
+        path, failure = _retrieve(mirror + file, file, source.sha256[file], folder)
+        if path is not None:
             return
-        except RequestException as error:
-            failures.append(f"{mirror} {_reason(error)}")
-        except ValueError:  # pooch's error for a wrong hash
-            failures.append(f"{mirror} sent a file with another sha256")
-        except OSError as error:
-            raise DataError(
-                f"{folder}: the downloaded file {file} cannot be kept here ({error.strerror or error}); "
-                "set MINIGEN_CACHE to a folder that can be written."
-            ) from error
+        failures.append(f"{mirror} {failure}")
     raise DataError(
         f"{source.name}: {file} could not be downloaded ({'; '.join(failures)}); put the files of {source.name} into "
         "a folder and pass --data FOLDER or set MINIGEN_DATA=FOLDER, or use the bundled digits with --data digits."

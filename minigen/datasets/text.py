@@ -3,7 +3,6 @@
 import difflib
 import json
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,40 +208,10 @@ def _window_check(function: str, ids: np.ndarray, length: int) -> np.ndarray:
 
 def _local(file: str) -> Path | None:
     """The file in MINIGEN_DATA, or None if it is not there."""
-    setting = os.environ.get("MINIGEN_DATA")
-    if not setting:
-        return None
-    root = Path(os.path.expanduser(setting))
-    if not os.path.isdir(root):
-        raise DataError(f"MINIGEN_DATA: expected a folder, but {root} is none; correct or unset it.")
-    return next((path for path in (root / "text" / file, root / file) if os.path.isfile(path)), None)
+    return remote.find("text", file)
 
 
 def _downloaded() -> Path:
     """The file in the cache, downloaded unless it is there, intact."""
-    import pooch
-    from requests.exceptions import RequestException
-
-    folder = remote.cache_folder() / SHAKESPEARE
-    downloader = pooch.HTTPDownloader(
-        progressbar=sys.stderr.isatty(), timeout=remote.TIMEOUT, headers={"Accept-Encoding": "identity"}
-    )
-    try:
-        return Path(
-            pooch.retrieve(
-                _SHAKESPEARE_URL, f"sha256:{_SHAKESPEARE_SHA256}", _SHAKESPEARE_FILE, folder, downloader=downloader
-            )
-        )
-    except RequestException as error:
-        reason = remote._reason(error)
-    except ValueError:  # pooch's error for a wrong hash
-        reason = "sent a file with another sha256"
-    except OSError as error:
-        raise DataError(
-            f"{folder}: the downloaded text cannot be kept here ({error.strerror or error}); "
-            "set MINIGEN_CACHE to a folder that can be written."
-        ) from error
-    raise DataError(
-        f"{SHAKESPEARE}: {_SHAKESPEARE_URL} {reason}; put {_SHAKESPEARE_FILE} into a folder and set "
-        f"MINIGEN_DATA=FOLDER, name another text file, or use {DEFAULT}, which needs no download."
-    )
+    otherwise = f"name another text file, or use {DEFAULT}, which needs no download"
+    return remote.download_file(SHAKESPEARE, _SHAKESPEARE_URL, _SHAKESPEARE_FILE, _SHAKESPEARE_SHA256, otherwise)
