@@ -35,7 +35,7 @@ setup(
     package_dir={"minigen_data": "data"},
     package_data={
         "minigen": ["py.typed", "kernels/cuda/*.cu*", "viz/*.js"],
-        "minigen_data": ["*.gz", "*.md", "*.safetensors"],
+        "minigen_data": ["*.gz", "*.md", "*.safetensors", "*.wav"],
     },
     install_requires=[
         "numpy>=2.0,<2.6",

@@ -41,6 +41,7 @@ NEXT = {
     "points": "-n 2000 --out points.png",
     "text": "--length 500 --temperature 0.8",
     "pairs": "--prompt TEXT",
+    "audio": "--seconds 1 --temperature 0.9 --out new.wav",
 }  # what to try after a training, by modality
 
 
@@ -84,7 +85,7 @@ def _main(argv: Sequence[str] | None) -> int:
         if distributed.size() == 1:
             print("--distributed: there is one process; mpirun -n 4 before the command starts four.")
         elif distributed.rank():
-            sys.stdout = open(os.devnull, "w")
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     arguments = parser().parse_args(argv)
     if arguments.list:
         return _list()
@@ -219,6 +220,7 @@ def callbacks(folder: Path, model: Any, settings: Settings) -> list[Callback]:
     from .training.metrics import MetricsLog
     from .training.pictures import Curves, ImageSamples, PointSamples
     from .training.progress import progress
+    from .training.sounds import SoundSamples
     from .training.texts import PairSamples, TextSamples
     from .training.watch import Watch
 
@@ -229,6 +231,8 @@ def callbacks(folder: Path, model: Any, settings: Settings) -> list[Callback]:
         found.append(PointSamples(folder, settings.sample_every, settings.seed))
     elif model.modality == "text":
         found.append(TextSamples(folder, settings.sample_every, settings.seed))
+    elif model.modality == "audio":
+        found.append(SoundSamples(folder, settings.sample_every, settings.seed))
     elif model.modality == "pairs":
         held_out = datasets.load_set("pairs", model.config.data, "test").pairs[:10]
         found.append(PairSamples(folder, settings.sample_every, settings.seed, held_out))
@@ -265,7 +269,7 @@ def _introduce(config: dict[str, Any], trainer: Trainer, folder: Path) -> None:
         "training": f"step {trainer.step} to {c['steps']}, {c['batch_size']} items each; seed {settings['seed']}",
         "backend": settings["backend"],
         "folder": folder,
-    }
+    } | getattr(trainer.model, "about", {})
     if distributed.size() > 1:
         lines["processes"] = f"{distributed.size()}, to which each batch is shared out"
     for name, value in lines.items():

@@ -1,4 +1,4 @@
-"""Data of every kind by name or path, for training or held out: images, a text, pairs of texts, points of the plane.
+"""Data of every kind by name or path, for training or held out: images, texts, pairs of texts, points, sounds.
 
 A kind, one of KINDS, is what a model reads; :func:`load_set` is how the commands get it.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from . import catalog, dates, pairs, text
+from . import audio, catalog, dates, music, pairs, text
 from .folder import Split, check_split
 from .images import ImageSet
 from .pairs import Pair
@@ -118,10 +118,12 @@ _KINDS: dict[str, tuple[Callable[[], dict[str, str]], Callable]] = {
     "text": (text.available_texts, load_text_set),
     "pairs": (available_pairs, load_pair_set),
     "points": (available_points, load_point_set),
+    "audio": (audio.available_audio, audio.load_audio_set),
+    "music": (music.available_music, music.load_music_set),
 }
 
-
 KINDS = tuple(_KINDS)
+Dataset = ImageSet | TextSet | PairSet | PointSet | audio.AudioSet | music.MusicSet
 
 
 def available_sets(kind: str) -> dict[str, str]:
@@ -129,6 +131,6 @@ def available_sets(kind: str) -> dict[str, str]:
     return _KINDS[kind][0]()
 
 
-def load_set(kind: str, name_or_path: str, split: Split = "train") -> ImageSet | TextSet | PairSet | PointSet:
+def load_set(kind: str, name_or_path: str, split: Split = "train") -> Dataset:
     """The set of a kind: by a name in ``available_sets(kind)``, or a path. Errors as the kind's own loader."""
     return _KINDS[kind][1](name_or_path, split)

@@ -4,6 +4,6 @@ Each has a TITLE, EXAMPLES, ``add_options(group)``, whose options have no defaul
 ``evaluate(model, data, seed, ...)``, and ``table(name, report)``, which shows what that returned.
 """
 
-from . import image, pairs, points, text
+from . import audio, image, pairs, points, text
 
-MODALITIES = {"image": image, "pairs": pairs, "points": points, "text": text}
+MODALITIES = {"audio": audio, "image": image, "pairs": pairs, "points": points, "text": text}

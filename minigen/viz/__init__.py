@@ -3,6 +3,7 @@
 from .curves import draw_curves
 from .grid import image_grid, save_gif, save_png
 from .points import scatter
+from .spectrogram import draw_spectrograms
 from .stepper import trace
 
-__all__ = ["draw_curves", "image_grid", "save_gif", "save_png", "scatter", "trace"]
+__all__ = ["draw_curves", "draw_spectrograms", "image_grid", "save_gif", "save_png", "scatter", "trace"]

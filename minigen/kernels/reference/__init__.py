@@ -2,8 +2,9 @@
 
 from types import ModuleType
 
-from . import activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent
+from . import activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent, wavenet
 
 FAMILIES: list[ModuleType] = [
-    activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent
+    activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent,
+    wavenet,
 ]  # fmt: skip
