@@ -1,0 +1,238 @@
+"""What a training survives, and whether it stays the same for an hour.
+
+    python -m benchmarks.faults kills [--count 50] [--json FILE]
+    python -m benchmarks.faults hour [--minutes 60] [--json FILE]
+
+`kills` trains a small `gan` and a small `charlm` and ends them with SIGKILL at random moments, one after the other,
+each time going on with `--resume`, until so many kills are done. After each the newest checkpoint must be whole and
+not older than one interval; after each finished run its parameters, optimizers, generators, log and samples must equal
+those of a run that nobody disturbed, byte for byte. A moment is some milliseconds after a step of the next third of
+the run, or, one time in four, after the start: so they do not depend on how busy the machine is.
+
+`hour` trains `gan` with its own settings on one thread, as a user would, and looks at the process from outside whenever
+it logs: its resident memory, and the processor time of each step. Processor time does not count what other processes
+take, but they share the caches, so the least of a window says more than its mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigen.errors import ConfigError, MinigenError
+from minigen.training import checkpoint, runs
+from minigen.training.metrics import read_metrics
+
+from .machine import describe
+from .options import check_folders
+from .worker import ROOT, environment
+
+INTERVAL = 0.05  # seconds from one checkpoint to the next
+SETTINGS = f"log_every = 1\nsample_every = 100\nsave_every = {INTERVAL}\n"
+MODELS = {
+    "gan": "generator = [16]\ndiscriminator = [16]\nlatent = 4\nbatch_size = 8\n",
+    "charlm": "width = 16\nlayers = 1\nembedding = 8\nblock = 16\nbatch_size = 8\n",
+}
+WARM = 300  # seconds after which nothing is loaded or compiled any more
+
+
+# -- kills ------------------------------------------------------------------------------------------------------------
+
+
+def train(*arguments: str | Path) -> subprocess.Popen:
+    """A process of `python -m minigen.train`, with one thread."""
+    command = [sys.executable, "-m", "minigen.train", *map(str, arguments)]
+    variables = environment(1, ours=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def kills(model: str, count: int, steps: int, folder: Path, library: str = "numba") -> dict[str, Any]:
+    """Kill a training so many times, in one run after the other; AssertionError if anything is lost."""
+    settings = folder / f"{model}.toml"
+    settings.write_text(f"{MODELS[model]}{SETTINGS}steps = {steps}\nbackend = '{library}'\n")
+    new = lambda run: (model, "--config", settings, "--out", run)
+    whole = folder / "undisturbed"
+    finish(train(*new(whole)))
+    expected = outcome(whole)
+    rng = np.random.default_rng(0)
+    found: dict[str, Any] = {"kills": 0, "runs": 0, "in_a_save": 0, "lost_steps": [], "lost_seconds": []}
+    run = folder / "0"
+    while True:
+        left = found["kills"] < count
+        process = train("--resume", run) if (run / runs.CONFIG).exists() else train(*new(run))
+        after = 0 if rng.random() < 0.25 else int(rng.integers(1, steps // 3))
+        if left and killed(process, run, after, rng.uniform(0, INTERVAL)):
+            found["kills"] += 1
+            for name, value in loss(run).items():
+                found[name] = found[name] + value
+            continue
+        finish(process)
+        assert outcome(run) == expected, f"{run} differs from the run that nobody disturbed"
+        found["runs"] += 1
+        if not left:
+            break
+        run = folder / str(found["runs"])
+    lost = {name: found.pop(name) for name in ("lost_steps", "lost_seconds")}
+    return found | {f"most_{name}": max(values) for name, values in lost.items()} | {
+        "equal": True, "steps": steps, "interval_seconds": INTERVAL,
+    }  # fmt: skip
+
+
+def killed(process: subprocess.Popen, run: Path, steps: int, delay: float) -> bool:
+    """End a process `delay` seconds after it has begun or gone on with a run and logged some steps more.
+
+    False if it was faster than that.
+    """
+    config, log = run / runs.CONFIG, run / runs.METRICS
+    before, wanted = config.exists() and config.stat().st_ino, len(read_metrics(log)) + steps
+    while process.poll() is None and (not config.exists() or config.stat().st_ino == before):
+        time.sleep(0.002)
+    while process.poll() is None and steps and len(read_metrics(log)) < wanted:
+        time.sleep(0.002)
+    time.sleep(delay)
+    if process.poll() is not None:
+        return False
+    process.kill()
+    process.communicate()
+    return True
+
+
+def finish(process: subprocess.Popen) -> None:
+    """Let a process come to its end, which must be a good one."""
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+
+
+def loss(run: Path) -> dict[str, Any]:
+    """What a kill has cost: whether it hit a save, and the steps and seconds since the last checkpoint."""
+    torn = any(run.glob(".checkpoint-*.tmp")) or len(list(run.glob("checkpoint-*.safetensors"))) > len(
+        checkpoint.steps(run)
+    )
+    if not runs.begun(run):
+        return {"in_a_save": torn, "lost_steps": [0], "lost_seconds": [0.0]}
+    saved = checkpoint.load(run)
+    after = [line for line in read_metrics(run / runs.METRICS) if line["step"] > saved.step]
+    # The loop looks at the clock after every line and saves when an interval is over: only one line may come later.
+    late = [line["seconds"] - after[0]["seconds"] for line in after[:-1]]
+    assert all(seconds <= INTERVAL + 0.001 for seconds in late), f"{run}: more than one interval was lost"
+    lost = after[-1]["seconds"] - saved.record["seconds"] if after else 0.0
+    return {"in_a_save": torn, "lost_steps": [len(after)], "lost_seconds": [round(lost, 3)]}
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """All that a finished run has come to, without times."""
+    saved = checkpoint.load(run)
+    log = [{k: v for k, v in line.items() if k != "seconds"} for line in read_metrics(run / runs.METRICS)]
+    samples = {file.name: file.read_bytes() for file in (run / "samples").iterdir() if file.suffix != ".tmp"}
+    arrays = {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in saved.arrays.items()}
+    return {"arrays": arrays, "log": log, "samples": samples, "step": saved.step} | {
+        entry: saved.record[entry] for entry in ("optimizers", "data", "rng")
+    }
+
+
+# -- an hour ----------------------------------------------------------------------------------------------------------
+
+
+def hour(minutes: float, folder: Path) -> dict[str, Any]:
+    """Train for so long; (time, resident memory, processor time, step) at each line of the log, and what follows."""
+    run, steps = folder / "run", round(minutes * 6000)
+    process = train("gan", "--steps", steps, "--budget", f"{minutes}m", "--out", run)
+    size, rows = 0, []
+    while process.poll() is None:
+        log = run / runs.METRICS
+        now = log.stat().st_size if log.exists() else 0
+        if now > size and (lines := read_metrics(log)):
+            size = now
+            rows.append((lines[-1]["seconds"], resident(process.pid), processor(process.pid), lines[-1]["step"]))
+        time.sleep(0.05)
+    finish(process)
+    return {"minutes": minutes, "rows": rows, **steadiness(rows)}
+
+
+def steadiness(rows: list[tuple[float, int, float, int]]) -> dict[str, Any]:
+    """What the rows after WARM seconds say: how far memory strays, and the time of a step at the end and before."""
+    warm = [row for row in rows if row[0] >= min(WARM, rows[-1][0] / 10)]
+    memory = [row[1] for row in warm]
+    steps = [
+        ((b[0] - a[0]) / (b[3] - a[3]), (b[2] - a[2]) / (b[3] - a[3])) for a, b in zip(warm, warm[1:]) if b[3] > a[3]
+    ]
+    tenth = max(1, len(steps) // 10)
+    first, last = ([[1000 * step[i] for step in part] for i in (0, 1)] for part in (steps[:tenth], steps[-tenth:]))
+    return {
+        "steps": rows[-1][3],
+        "resident_mb": {"first": memory[0] / 2**20, "last": memory[-1] / 2**20, "least": min(memory) / 2**20,
+                        "most": max(memory) / 2**20, "strays_percent": 100 * (max(memory) / min(memory) - 1)},
+        "step_ms_first_tenth": {"wall": statistics.median(first[0]), "processor": statistics.median(first[1]),
+                                "least_processor": min(first[1])},
+        "step_ms_last_tenth": {"wall": statistics.median(last[0]), "processor": statistics.median(last[1]),
+                               "least_processor": min(last[1])},
+        "slowdown_percent": 100 * (min(last[1]) / min(first[1]) - 1),
+    }  # fmt: skip
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has now (Linux)."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time that a process has used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("kills", "hour"))
+    parser.add_argument("--count", type=int, default=50, help="kills, over both models (default: 50)")
+    parser.add_argument("--minutes", type=float, default=60, help="of training (default: 60)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and a description of the machine")
+    asked = parser.parse_args(arguments)
+    if asked.count < 2 or not asked.minutes > 0:
+        raise ConfigError("--count: expected at least 2, and --minutes more than 0.")
+    check_folders(asked.json)
+    return asked
+
+
+def run(asked: argparse.Namespace) -> None:
+    found: dict[str, Any] = {"machine": describe()}
+    with tempfile.TemporaryDirectory() as name:
+        if asked.what == "kills":
+            for model in MODELS:
+                folder = Path(name) / model
+                folder.mkdir()
+                found[model] = kills(model, asked.count // 2, 600, folder)
+                print(model, json.dumps(found[model]), flush=True)
+        else:
+            found |= hour(asked.minutes, Path(name))
+            print(json.dumps({key: value for key, value in found.items() if key != "rows"}, indent=2))
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        run(options(arguments))
+    except MinigenError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
