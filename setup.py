@@ -35,13 +35,14 @@ setup(
     package_dir={"minigen_data": "data"},
     package_data={
         "minigen": ["py.typed", "kernels/cuda/*.cu*", "viz/*.js"],
-        "minigen_data": ["*.gz", "*.md", "*.safetensors", "*.wav"],
+        "minigen_data": ["*.gz", "*.md", "*.safetensors", "*.txt", "*.wav"],
     },
     install_requires=[
         "numpy>=2.0,<2.6",
         "scipy>=1.14,<1.18",
         "numba>=0.67,<0.69",
         "matplotlib>=3.9",
+        "mido>=1.3",
         "tqdm>=4.66",
         "pooch>=1.8",
         "safetensors>=0.4.5",

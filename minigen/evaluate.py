@@ -12,7 +12,7 @@ from .evaluation import MODALITIES
 from .saved import trained
 from .training import runs
 from .training.command import Parser, guarded, refuse_foreign, run_parser
-from .training.files import write_json
+from .training.files import atomic, write_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,6 +39,10 @@ def _main(argv: Sequence[str] | None) -> int:
     print(MODALITIES[model.modality].table(name, report))
     write_json(folder / "metrics.json", report)
     print(folder / "metrics.json")
+    if hasattr(MODALITIES[model.modality], "draw"):
+        with atomic(folder / "metrics.png") as file:
+            MODALITIES[model.modality].draw(file, report)
+        print(folder / "metrics.png")
     return 0
 
 

@@ -41,6 +41,7 @@ NEXT = {
     "points": "-n 2000 --out points.png",
     "text": "--length 500 --temperature 0.8",
     "pairs": "--prompt TEXT",
+    "music": "--bars 8 --temperature 0.9 --out new.mid",
     "audio": "--seconds 1 --temperature 0.9 --out new.wav",
 }  # what to try after a training, by modality
 
@@ -218,6 +219,7 @@ def held_out(config: Any, model: Any) -> tuple[np.ndarray, ...] | None:
 def callbacks(folder: Path, model: Any, settings: Settings) -> list[Callback]:
     """What every run writes and shows."""
     from .training.metrics import MetricsLog
+    from .training.music import MusicSamples
     from .training.pictures import Curves, ImageSamples, PointSamples
     from .training.progress import progress
     from .training.sounds import SoundSamples
@@ -231,6 +233,8 @@ def callbacks(folder: Path, model: Any, settings: Settings) -> list[Callback]:
         found.append(PointSamples(folder, settings.sample_every, settings.seed))
     elif model.modality == "text":
         found.append(TextSamples(folder, settings.sample_every, settings.seed))
+    elif model.modality == "music":
+        found.append(MusicSamples(folder, settings.sample_every, settings.seed))
     elif model.modality == "audio":
         found.append(SoundSamples(folder, settings.sample_every, settings.seed))
     elif model.modality == "pairs":

@@ -60,7 +60,7 @@ def test_the_metadata(installed):
     assert f"\nVersion: {minigen.__version__}\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
     needed = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra ==).*$", metadata, re.MULTILINE)
-    assert sorted(needed) == ["matplotlib", "numba", "numpy", "pooch", "safetensors", "scipy", "tqdm"]
+    assert sorted(needed) == ["matplotlib", "mido", "numba", "numpy", "pooch", "safetensors", "scipy", "tqdm"]
     extras = re.findall(r"^Provides-Extra: (.+)$", metadata, re.MULTILINE)
     assert {"cuda12", "cuda13", "test", "oracle", "bench", "lessons", "metrics", "mpi", "tensorboard"} == set(extras)
     assert "minigen = minigen.__main__:main" in (info / "entry_points.txt").read_text("utf-8")

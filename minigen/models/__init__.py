@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
-from . import cgan, charlm, gan, gpt, ring, seq2seq, transformer, vae, wavenet, wgan
+from . import cgan, charlm, gan, gpt, melody, pianoroll, ring, seq2seq, transformer, vae, wavenet, wgan
 from .config import Config, Preset, no_such, override
 
 __all__ = ["PRESETS", "Config", "Preset", "build", "config", "describe", "learn", "names"]
 
 PRESETS: dict[str, Preset] = {
     name: preset
-    for module in (gan, cgan, wgan, ring, vae, charlm, gpt, seq2seq, transformer, wavenet)
+    for module in (gan, cgan, wgan, ring, vae, charlm, gpt, seq2seq, transformer, melody, pianoroll, wavenet)
     for name, preset in module.PRESETS.items()
 }
 

@@ -11,7 +11,7 @@ been read (an LSTM its state, a Transformer its keys and values), so that nothin
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,7 +35,7 @@ from ..tensor import Tensor, no_grad
 from . import decoding
 from .config import Config, choice
 
-__all__ = ["LanguageModel", "TextConfig"]
+__all__ = ["LanguageModel", "TextConfig", "TokenModel"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,49 @@ class TextConfig(Config):
     vocabulary: dict | None = None
 
 
-class LanguageModel(nn.Module):
+class TokenModel(nn.Module):
+    """p(x_t | x_1, …, x_{t−1}) over ids 0, …, V − 1."""
+
+    # -- what subclasses define -----------------------------------------------------------------------------------
+    def forward(self, ids: Any, rng: Any = None) -> Tensor:
+        """Logits of the symbol after each        (N, T) -> (N, T, V); `rng` for dropout in training"""
+        raise NotImplementedError
+
+    def begin(self, ids: Any) -> tuple[Array, Any]:
+        """Read a prompt: the logits of the symbol after it, and what is remembered        (N, T) -> (N, V), state"""
+        raise NotImplementedError
+
+    def step(self, ids: Any, state: Any) -> tuple[Array, Any]:
+        """Read one symbol more        (N,), state -> (N, V), state"""
+        raise NotImplementedError
+
+    def objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
+        """The mean of −ln p over the symbols of the windows (N, block + 1), in nats."""
+        ids = batch[0].astype("int64")
+        return ops.softmax_cross_entropy(self(ids[:, :-1], rng), ids[:, 1:]), {}
+
+    def generate(self, prompt: np.ndarray, n: int, rng: np.random.Generator, *, temperature: float = 1.0,
+                 top_k: int | None = None, top_p: float | None = None,
+                 never: Sequence[int] = ()) -> Iterator[int]:  # fmt: skip
+        """n ids that go on from those of the prompt, of which there must be one, each as soon as it is drawn.
+
+        Those in `never` do not come.
+        """
+        if not len(prompt):
+            raise ConfigError("generate: expected a prompt of at least one symbol, got none.")
+        with no_grad():
+            logits, state = self.begin(backend.asarray(prompt[None]))
+        for i in range(n):
+            l = np.array(backend.to_host(logits)[0])
+            l[list(never)] = -np.inf
+            token = decoding.next_token(l, rng, temperature=temperature, top_k=top_k, top_p=top_p)
+            yield int(token)
+            if i < n - 1:
+                with no_grad():
+                    logits, state = self.step(backend.asarray(np.array([token])), state)
+
+
+class LanguageModel(TokenModel):
     """p(x_t | x_1, …, x_{t−1}) over the symbols of a tokenizer."""
 
     modality = "text"
@@ -87,19 +129,6 @@ class LanguageModel(nn.Module):
             tokenizer = BPETokenizer.train(text, config.merges)
         return dataclasses.replace(config, vocabulary=tokenizer.to_dict())
 
-    # -- what subclasses define -----------------------------------------------------------------------------------
-    def forward(self, ids: Any, rng: Any = None) -> Tensor:
-        """Logits of the symbol after each        (N, T) -> (N, T, V); `rng` for dropout in training"""
-        raise NotImplementedError
-
-    def begin(self, ids: Any) -> tuple[Array, Any]:
-        """Read a prompt: the logits of the symbol after it, and what is remembered        (N, T) -> (N, V), state"""
-        raise NotImplementedError
-
-    def step(self, ids: Any, state: Any) -> tuple[Array, Any]:
-        """Read one symbol more        (N,), state -> (N, V), state"""
-        raise NotImplementedError
-
     # -- training -------------------------------------------------------------------------------------------------
     def encode(self, text: str) -> np.ndarray:
         """The ids of a text, int64 (n,). Raises DataError that names the characters outside the vocabulary."""
@@ -117,11 +146,6 @@ class LanguageModel(nn.Module):
         ids = ids.astype(np.min_scalar_type(self.tokenizer.vocab_size - 1))
         return (np.lib.stride_tricks.sliding_window_view(ids, length),)
 
-    def objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
-        """The mean of −ln p over the symbols of the windows (N, block + 1), in nats."""
-        ids = batch[0].astype("int64")
-        return ops.softmax_cross_entropy(self(ids[:, :-1], rng), ids[:, 1:]), {}
-
     # -- measuring ------------------------------------------------------------------------------------------------
     def nll(self, ids: np.ndarray) -> np.ndarray:
         """−ln p of every symbol of a text but the first, with what precedes it in its block        (n,) -> (n − 1,)
@@ -138,22 +162,6 @@ class LanguageModel(nn.Module):
         return np.concatenate(found)
 
     # -- writing --------------------------------------------------------------------------------------------------
-    def generate(self, prompt: np.ndarray, n: int, rng: np.random.Generator, *, temperature: float = 1.0,
-                 top_k: int | None = None, top_p: float | None = None) -> Iterator[int]:  # fmt: skip
-        """n ids that go on from those of the prompt, of which there must be one, each as soon as it is drawn."""
-        if not len(prompt):
-            raise ConfigError("generate: expected a prompt of at least one symbol, got none.")
-        with no_grad():
-            logits, state = self.begin(backend.asarray(prompt[None]))
-        for i in range(n):
-            token = decoding.next_token(
-                backend.to_host(logits)[0], rng, temperature=temperature, top_k=top_k, top_p=top_p
-            )
-            yield int(token)
-            if i < n - 1:
-                with no_grad():
-                    logits, state = self.step(backend.asarray(np.array([token])), state)
-
     def write(self, prompt: str, n: int, rng: np.random.Generator, **settings: Any) -> Iterator[str]:
         """The text of :meth:`generate`, piece by piece, after a prompt, or after a line end where there is none."""
         ids = self.encode(prompt) if prompt else self._line_end()

@@ -4,7 +4,7 @@ Each has a TITLE, EXAMPLES, ``add_options(group)``, whose options have no defaul
 ``draw(run, asked)``, which returns the path of what it wrote, or None.
 """
 
-from . import audio, image, pairs, points, text
+from . import audio, image, music, pairs, points, text
 from .run import Run
 
-MODALITIES = {"audio": audio, "image": image, "pairs": pairs, "points": points, "text": text}
+MODALITIES = {"audio": audio, "image": image, "music": music, "pairs": pairs, "points": points, "text": text}

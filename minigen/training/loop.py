@@ -67,7 +67,7 @@ class Player(Protocol):
 class Model(Protocol):
     """What can be trained: an `nn.Module` with a configuration, players, data and samples.
 
-    modality   what it makes: "image", "points", "text", "pairs" (one text from another) or "audio"
+    modality   what it makes: "image", "points", "text", "pairs" (one text from another), "music", "audio"
     config     a dataclass of all its settings, which JSON can hold; `config.reads` is the kind of its data
     prepare    a data set -> arrays that batches are cut from, all with one entry per item on axis 0
 
@@ -78,6 +78,7 @@ class Model(Protocol):
     points  the same, with arrays (n, 2)
     text    ``write(prompt, n, rng)``: pieces of text, one by one (:class:`minigen.models.language.LanguageModel`)
     pairs   ``translate(texts)``: as many texts
+    music   ``compose(primer, bars, rng)``: a :class:`minigen.datasets.Score`
     audio   ``generate(labels, n, rng)``: pieces of sound, one by one (:class:`minigen.models.audio.AudioModel`)
     """
 
