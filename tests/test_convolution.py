@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from minigen import backend, grad, ops, tensor
 from minigen.errors import BackendError
 from minigen.kernels import reference
-from minigen.kernels.cpu import blas
 from minigen.kernels.cpu import convolution as twins
 from tests.ops import convolution as loops
 
@@ -324,7 +323,7 @@ def fenced(monkeypatch):
         fences.append(memory[:, size:])
         return memory
 
-    monkeypatch.setattr(blas, "workspace", workspace)
+    monkeypatch.setattr("minigen.kernels.cpu.threads.workspace", workspace)
     yield
     assert all((fence == 12345).all() for fence in fences), "a kernel wrote past its scratch memory"
 
@@ -453,34 +452,6 @@ def test_other_dtypes_take_the_reference(dtypes):
         assert ours.dtype == expected.dtype
         if dtypes != ("f4", "f8") or name != "conv2d_weight_grad":  # that one is between two float32 arrays
             np.testing.assert_array_equal(ours, expected)
-
-
-def test_an_interrupted_loop_leaves_its_scratch_memory_behind():
-    held = blas.workspace(2, 100, np.dtype("f4"))
-    assert blas.workspace(1, 50, np.dtype("f4")) is held
-
-    def interrupted(first, last, row):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        blas.share(interrupted, 4, 10, np.dtype("f4"))
-    assert blas.workspace(1, 50, np.dtype("f4")) is not held
-    agree(LAYERS["1×1"], np.float32)
-
-
-def test_a_forked_process_starts_its_own_threads():
-    agree(LAYERS["1×1"], np.float32)
-    blas._forget_pool()
-    agree(LAYERS["1×1"], np.float32)
-
-
-def test_blas_gets_its_threads_back():
-    control = blas._scipys
-    if control._set is None:
-        pytest.skip("a BLAS that needs no telling")
-    before = control._get()
-    agree(LAYERS["1×1"], np.float32)
-    assert control._get() == before
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ Odd shapes, both dtypes, memory in any order, one thread and more, edge values; 
 
 import copy
 import importlib
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numba
@@ -276,6 +275,22 @@ def test_a_parameter_that_cannot_be_written_is_refused():
         TWINS["adam_step"](fixed, np.ones(3), np.zeros(3), np.zeros(3), *STEPS["adam_step"](None))
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(41, 3), (6, 7, 5), (1, 90), (90, 1), (3, 4, 5, 6)])
+def test_sums_over_leading_axes(rng, shape, threads, monkeypatch):
+    reduction = importlib.import_module("minigen.kernels.cpu.reduction")
+    monkeypatch.setattr(reduction, "THREAD", 20)
+    monkeypatch.setattr(reduction, "BLOCK", 12)
+    monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: threads)
+    x = rng.standard_normal(shape, np.float32)
+    for n in range(1, len(shape)):
+        y = reduction.sums(x, tuple(range(n)))
+        assert y.dtype == np.float32
+        np.testing.assert_allclose(y, x.astype("f8").sum(tuple(range(n))), rtol=0, atol=1e-5)
+    x[0, ..., 0] = np.inf
+    assert np.isposinf(reduction.sums(x, (0,)).reshape(-1)[0])
+
+
 # -- the gate of (leaky) ReLU, products -------------------------------------------------------------------------------
 
 
@@ -285,8 +300,7 @@ def test_a_parameter_that_cannot_be_written_is_refused():
 def test_gate(rng, dtype, threads, a, monkeypatch):
     activation = importlib.import_module("minigen.kernels.cpu.activation")
     monkeypatch.setattr(activation, "LEAST", 10)
-    monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: threads)
-    monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(1))
+    monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: threads)
     x, g = (rng.standard_normal((3, 4, 5, 7)).astype(dtype) for _ in range(2))
     x[0, 0, 0] = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40]
     with np.errstate(all="ignore"):
@@ -304,8 +318,7 @@ def test_gate(rng, dtype, threads, a, monkeypatch):
 def test_gelu_is_dealt_out(rng, threads, monkeypatch):
     activation = importlib.import_module("minigen.kernels.cpu.activation")
     monkeypatch.setattr(activation, "LEAST", 40)
-    monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: threads)
-    monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(2))
+    monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: threads)
     x, g = (rng.standard_normal((5, 37), np.float32) for _ in range(2))
     wide_x, wide_g = x.astype("f8"), g.astype("f8")
     agree(activation.gelu(x), KERNELS["gelu"](wide_x), np.float32)
@@ -318,27 +331,26 @@ def test_gelu_is_dealt_out(rng, threads, monkeypatch):
 def test_product(rng, dtype, threads, shape, monkeypatch):
     product = importlib.import_module("minigen.kernels.cpu.product")
     monkeypatch.setattr(product, "WORK", 1000)
-    monkeypatch.setattr(product, "SHARE", 1000)
     monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=1))
-    monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: threads)
-    monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(1))
+    monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: threads)
     n, k, m = shape
-    x, w = rng.standard_normal((n, k)).astype(dtype), rng.standard_normal((k, m)).astype(dtype)
+    x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in ((n, k), (k, m), (m,)))
     for u, v in ((x, w), (np.asfortranarray(x), w), (x, np.asfortranarray(w)), (x[::-1], w[:, ::-1])):
         y = product.product(u, v)
         assert y.dtype == dtype and y.shape == (n, m)
-        np.testing.assert_allclose(y, u.astype("f8") @ v.astype("f8"), atol=1e-4 if dtype == np.float32 else 1e-12)
+        expected, near = u.astype("f8") @ v.astype("f8"), 1e-4 if dtype == np.float32 else 1e-12
+        np.testing.assert_allclose(y, expected, atol=near)
+        np.testing.assert_allclose(product.product(u, v, b), expected + b, atol=near)
 
 
 def test_products_are_dealt_out(rng, monkeypatch):
-    """Every row is computed, by as many threads as the work is worth."""
+    """Every column is computed, by as many threads as the work is worth."""
     product, calls = importlib.import_module("minigen.kernels.cpu.product"), []
-    rows = product._rows
-    monkeypatch.setattr(product, "_rows", lambda *a: (calls.append(a[:2]), rows(*a)))
-    monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: 2)
-    monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(1))
+    columns = product._columns
+    monkeypatch.setattr(product, "_columns", lambda *a: (calls.append(a[:2]), columns(*a)))
+    monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: 2)
     monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=1))
-    monkeypatch.setattr(product, "SHARE", 2e7)
+    monkeypatch.setattr(product, "WORK", 2e7)
     x, w = rng.standard_normal((300, 300)), rng.standard_normal((300, 500))
     np.testing.assert_allclose(product.product(x, w), np.einsum("ij,jk->ik", x, w), atol=1e-9)
     assert sorted(calls) == [(0, 250), (250, 500)]

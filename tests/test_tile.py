@@ -5,7 +5,6 @@ import mmap
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,14 +17,13 @@ needs_tiles = pytest.mark.skipif(not tile.usable(), reason="no vectors of 512 bi
 
 @pytest.fixture
 def threads(monkeypatch):
-    monkeypatch.setattr("minigen.kernels.cpu.blas._pool", ThreadPoolExecutor(2))
-    return lambda n: monkeypatch.setattr("minigen.kernels.cpu.blas.get_num_threads", lambda: n)
+    return lambda n: monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: n)
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Small products go into tiles as well, their sums in parts."""
-    for name, value in {"WORK": 1.0, "SHARE": 1.0, "LEAST": 8, "ALONG": 5, "ACROSS": 3}.items():
+    for name, value in {"WORK": 1.0, "LEAST": 8, "ALONG": 5, "ACROSS": 3}.items():
         monkeypatch.setattr(product, name, value)
 
 
@@ -44,7 +42,7 @@ def guarded(shape, at_end):
 @pytest.mark.parametrize("shape", [(8, 7, 64), (13, 1, 80), (61, 12, 208), (100, 33, 128)], ids=str)
 def test_products_in_tiles(shape, rng, small, threads, monkeypatch):
     n, k, m = shape
-    x, w = rng.standard_normal((n, k), np.float32), rng.standard_normal((k, m), np.float32)
+    x, w, b = (rng.standard_normal(shape, np.float32) for shape in ((n, k), (k, m), (m,)))
     calls, multiply = [], product._tiles
     monkeypatch.setattr(product, "_tiles", lambda *a: (calls.append(a[:2]), multiply(*a)))
     for u in (x, np.asfortranarray(x)):
@@ -53,7 +51,9 @@ def test_products_in_tiles(shape, rng, small, threads, monkeypatch):
             for count in (1, 2, 3):
                 threads(count)
                 results.append(product.product(u, v))
-            np.testing.assert_allclose(results[0], x.astype("f8") @ w.astype("f8"), rtol=0, atol=2e-6 * k + 1e-6)
+            expected = x.astype("f8") @ w.astype("f8")
+            np.testing.assert_allclose(results[0], expected, rtol=0, atol=2e-6 * k + 1e-6)
+            np.testing.assert_allclose(product.product(u, v, b), expected + b, rtol=0, atol=2e-6 * k + 1e-6)
             assert results[0].flags.c_contiguous
             for other in results[1:]:  # the same bytes, whoever computes a row
                 np.testing.assert_array_equal(results[0], other)
@@ -65,7 +65,7 @@ def test_few_rows_are_multiplied_as_columns(rng, small, threads, monkeypatch):
     """yᵀ = wᵀ xᵀ, where it has rows enough and the sums are long."""
     threads(1)
     shapes, inner = [], product._tiles
-    monkeypatch.setattr(product, "_tiles", lambda *a: (shapes.append(a[8].shape), inner(*a)))
+    monkeypatch.setattr(product, "_tiles", lambda *a: (shapes.append(a[9].shape), inner(*a)))
     monkeypatch.setattr(product, "LEAST", 70)
     x, w = rng.standard_normal((64, 90), np.float32), rng.standard_normal((90, 96), np.float32)
     for u, v in ((x, np.asfortranarray(w)), (np.asfortranarray(x), w)):
@@ -86,7 +86,8 @@ def test_nothing_beyond_the_arrays_is_touched(at_end, rng):
         c[...] = 1
         tile.pack(b, False, 0, steps, packed)
         addresses = [x.ctypes.data for x in (a, packed, c)]
-        tile.multiply(rows, columns, steps, addresses[0], 4 * steps, 4, *addresses[1:], 4 * columns, 1)
+        tile.multiply(rows, columns, steps, addresses[0], 4 * steps, 4, *addresses[1:], 4 * columns, addresses[2],
+                      4 * columns)  # fmt: skip
         np.testing.assert_allclose(c, 1 + a.astype("f8") @ b, atol=1e-5)
         kept = packed.copy()
         turned = guarded((columns, steps), at_end)

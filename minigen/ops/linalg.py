@@ -10,6 +10,7 @@ from .. import backend, kernels
 from ..backend import xp
 from ..errors import ShapeError
 from ..tensor import primitive
+from .reduction import sum
 from .shape import broadcast_to, expand_dims, reshape, squeeze
 
 # -- matmul -----------------------------------------------------------------------------------------------------------
@@ -59,7 +60,7 @@ def _gradient_of_weight(g, x):
     return matmul(reshape(g, (rows, g.shape[-1])).swapaxes(0, 1), reshape(x, (rows, x.shape[-1])))
 
 
-@primitive(lambda g, weight: matmul(g, weight), _gradient_of_weight, lambda g: g)
+@primitive(lambda g, weight: matmul(g, weight), _gradient_of_weight, lambda g: sum(g, tuple(range(g.ndim - 1))))
 def linear(x, weight, bias=None):
     """y = x Wᵀ + b        ∂L/∂x = g W, ∂L/∂W = gᵀ x, ∂L/∂b = Σ g over the rows        (…, k), (m, k), (m) -> (…, m)
 
@@ -71,9 +72,7 @@ def linear(x, weight, bias=None):
         raise ShapeError(
             f"linear: expected a bias of shape {weight.shape[:1]}, one number per row of the weight, got {bias.shape}."
         )
-    y = kernels.product(xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])), weight.T)
-    if bias is not None:
-        y += bias
+    y = kernels.product(xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])), weight.T, bias)
     return xp.reshape(y, (*x.shape[:-1], weight.shape[0]))
 
 

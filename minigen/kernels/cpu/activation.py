@@ -9,7 +9,7 @@ from numba import njit
 
 from ..reference import activation as reference
 from .arithmetic import EXACT, F, exp
-from .blas import share
+from .threads import share
 
 __all__ = ["gate", "gelu", "gelu_gradient"]
 

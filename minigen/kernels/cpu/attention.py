@@ -13,7 +13,8 @@ from numba import njit
 
 from ..reference import attention as reference
 from .arithmetic import EXACT, F, exp, largest, total
-from .blas import FACTORS, gemm, gemm_bt, share
+from .blas import FACTORS, gemm
+from .threads import share
 
 __all__ = ["attention", "attention_gradients"]
 
@@ -69,7 +70,7 @@ def _forward(first, last, scratch, shape, q, k, v, y, p, mask, masked, causal, s
             m = min(BLOCK, T - i)
             seen = max(U - T + i + m, 0) if causal else U  # keys that the last query of the block may look at
             p_block = p[n, h, i:].ctypes.data
-            gemm_bt(m, seen, d, _row(q, n, h, i), q[3], _row(k, n, h, 0), k[3], 0, p_block, U, one)
+            gemm(False, True, m, seen, d, _row(q, n, h, i), q[3], _row(k, n, h, 0), k[3], 0, p_block, U, one)
             for r in range(i, i + m):
                 row, limit = p[n, h, r], max(U - T + r + 1, 0) if causal else U
                 if masked:
@@ -79,7 +80,7 @@ def _forward(first, last, scratch, shape, q, k, v, y, p, mask, masked, causal, s
                 if limit > 0:
                     _softmax(row[:limit], scale)
                 row[limit:] = F(0)
-            gemm(False, m, e, seen, p_block, U, _row(v, n, h, 0), v[3], 0, _row(y, n, h, i), y[3], one)
+            gemm(False, False, m, e, seen, p_block, U, _row(v, n, h, 0), v[3], 0, _row(y, n, h, i), y[3], one)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -93,13 +94,13 @@ def _backward(first, last, scratch, shape, g, q, k, v, p, dq, dk, dv, causal, sc
         for i in range((T - 1) // BLOCK * BLOCK, -1, -BLOCK):
             m = min(BLOCK, T - i)
             seen = max(U - T + i + m, 0) if causal else U
-            gemm_bt(m, seen, e, _row(g, n, h, i), g[3], _row(v, n, h, 0), v[3], 0, ds, U, one)
+            gemm(False, True, m, seen, e, _row(g, n, h, i), g[3], _row(v, n, h, 0), v[3], 0, ds, U, one)
             for r in range(m):
                 _softmax_gradient(p[n, h, i + r, :seen], scratch[r * U : r * U + seen], scale)
-            gemm(False, m, d, seen, ds, U, _row(k, n, h, 0), k[3], 0, _row(dq, n, h, i), dq[3], one)
-            gemm(True, seen, d, m, ds, U, _row(q, n, h, i), q[3], beta, _row(dk, n, h, 0), dk[3], one)
-            gemm(True, seen, e, m, p[n, h, i:].ctypes.data, U, _row(g, n, h, i), g[3], beta, _row(dv, n, h, 0), dv[3],
-                 one)  # fmt: skip
+            gemm(False, False, m, d, seen, ds, U, _row(k, n, h, 0), k[3], 0, _row(dq, n, h, i), dq[3], one)
+            gemm(True, False, seen, d, m, ds, U, _row(q, n, h, i), q[3], beta, _row(dk, n, h, 0), dk[3], one)
+            gemm(True, False, seen, e, m, p[n, h, i:].ctypes.data, U, _row(g, n, h, i), g[3], beta, _row(dv, n, h, 0),
+                 dv[3], one)  # fmt: skip
             beta = 1
 
 

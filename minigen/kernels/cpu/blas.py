@@ -3,23 +3,15 @@
 The products are those of the BLAS library that SciPy brings, through the entry point that Numba itself uses for
 ``np.dot``, but with strides, transposition and accumulation, which ``np.dot`` lacks. Matrices are given by address
 (64-bit integers: ``array.ctypes.data``), and nothing checks bounds: whoever calls keeps the arrays alive.
-
-The threads are Python's: a compiled function lets go of the interpreter while it runs. That starts a loop in some
-20 µs, leaves no thread spinning when the loop is done, and compiles in a third of the time of ``parallel=True``.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import scipy.linalg.cython_blas
-from numba import config, get_num_threads, njit, types
+from numba import njit, types
 from numba.np.linalg import ensure_blas
 
 ensure_blas()
@@ -42,25 +34,18 @@ def clear(to, count):
 
 
 @njit(nogil=True, cache=True)
-def gemm(transposed, m, n, k, a, lda, b, ldb, beta, c, ldc, one):
-    """C = A B + beta C for row-major matrices A (m, k), B (k, n), C (m, n); or Aᵀ B with A (k, m), if `transposed`.
+def gemm(ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc, one):
+    """C = A B + beta C for row-major matrices A (m, k), B (k, n), C (m, n); if `ta`, A lies there as (k, m), if `tb`,
+    B as (n, k).
 
     `lda` … are the lengths of the stored rows, in elements. `beta` is 0 or 1, and `one` the array [0, 1] of the
     matrices' dtype (`FACTORS`), where BLAS reads its factors.
     """
     kind = 115 if one.itemsize == 4 else 100  # "s" or "d"
     numbers = np.int64(one.ctypes.data)
-    # BLAS thinks in columns: it is asked for Cᵀ = Bᵀ Aᵀ
-    _gemm(kind, 110, 116 if transposed else 110, n, m, k, numbers + one.itemsize, b, ldb, a, lda,
+    # BLAS thinks in columns: it is asked for Cᵀ = Bᵀ Aᵀ. 116 is "t", 110 "n"
+    _gemm(kind, 116 if tb else 110, 116 if ta else 110, n, m, k, numbers + one.itemsize, b, ldb, a, lda,
           numbers + beta * one.itemsize, c, ldc)  # fmt: skip
-
-
-@njit(nogil=True, cache=True)
-def gemm_bt(m, n, k, a, lda, b, ldb, beta, c, ldc, one):
-    """C = A Bᵀ + beta C for row-major matrices A (m, k), B (n, k), C (m, n); the rest as for `gemm`."""
-    kind = 115 if one.itemsize == 4 else 100
-    numbers = np.int64(one.ctypes.data)
-    _gemm(kind, 116, 110, n, m, k, numbers + one.itemsize, b, ldb, a, lda, numbers + beta * one.itemsize, c, ldc)
 
 
 class OpenBlas:
@@ -84,60 +69,13 @@ class OpenBlas:
         return self._get and self._get()
 
     def __enter__(self) -> None:
-        if self._set is not None:
-            self._before = self._get()
+        self._before = self.threads
+        if self._before not in (None, 1):
             self._set(1)
 
     def __exit__(self, *_: object) -> None:
-        if self._set is not None:
+        if self._before not in (None, 1):
             self._set(self._before)
 
 
-_scipys = OpenBlas(scipy.linalg.cython_blas.__file__)
-_local = threading.local()
-_pool: ThreadPoolExecutor | None = None
-
-
-def _forget_pool() -> None:
-    global _pool
-    _pool = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
-
-
-def workspace(threads: int, size: int, dtype: Any) -> np.ndarray:
-    """Scratch memory (at least `threads`, at least `size`), kept between calls: whoever asks next writes over it."""
-    kept = _local.__dict__.setdefault("kept", {})
-    held = kept.get(dtype)
-    if held is None or held.shape[0] < threads or held.shape[1] < size:
-        size = -(-size // 1024) * 1024 + 16  # rows do not start at the same place of the cache
-        held = kept[dtype] = np.empty((threads, size), dtype)
-    return held
-
-
-def share(function: Callable, count: int, scratch: int, dtype: Any, *arguments: Any, least: int = 1) -> np.ndarray:
-    """function(first, last, row of scratch memory, *arguments) for the tiles 0 … count, dealt out to the threads.
-
-    No thread gets less than `least` tiles, unless there are fewer. Returns the scratch memory, one row per thread that
-    took part. BLAS has one thread meanwhile.
-    """
-    global _pool
-    threads = max(min(get_num_threads(), count // least), 1)
-    rows = workspace(threads, scratch, dtype)[:threads]
-    if _pool is None and threads > 1:
-        _pool = ThreadPoolExecutor(max(config.NUMBA_NUM_THREADS - 1, 1), "minigen")
-    ends = [thread * count // threads for thread in range(threads + 1)]
-    with _scipys:
-        others = [
-            _pool.submit(function, ends[i], ends[i + 1], rows[i], *arguments) for i in range(1, threads)
-        ]  # fmt: skip
-        try:
-            function(0, ends[1], rows[0], *arguments)
-            for other in others:
-                other.result()
-        except BaseException:  # interrupted: a thread may still be writing there
-            _local.__dict__.clear()
-            raise
-    return rows
+scipys = OpenBlas(scipy.linalg.cython_blas.__file__)

@@ -20,7 +20,8 @@ import numpy as np
 from numba import config, njit
 
 from ..reference import convolution as reference
-from .blas import FACTORS, clear, copy, gemm, share
+from .blas import FACTORS, clear, copy, gemm
+from .threads import share
 
 _TILE = 1_000_000  # bytes of expanded input in a tile: within a core's second-level cache
 _POSITIONS = 256  # a matrix product wants about this many rows
@@ -293,7 +294,7 @@ def _correlate(begin, end, scratch, x, shape, w, out, out_shape, rows, columns, 
                 for t in range(0, kh if k else 0, step):
                     ahead = r0 + t * dh - first if form == _BY_ROW else 0
                     start = matrix + (ahead % sh * count + ahead // sh) * line * k * size
-                    gemm(transposed, m, co, step * k, start, m if transposed else step * k,
+                    gemm(transposed, False, m, co, step * k, start, m if transposed else step * k,
                          taps + t * k * co * size, co, min(t, 1), result, co, one)  # fmt: skip
                 if not direct:
                     for i in range(a):
@@ -314,7 +315,7 @@ def _correlate_thin(begin, end, scratch, x, shape, w, width, out, out_shape, row
     source, products, matrix = np.int64(x.ctypes.data), np.int64(scratch.ctypes.data), np.int64(w.ctypes.data)
     for n in range(begin, end):
         image = source + n * h * wi * c * one.itemsize
-        gemm(False, h * wi, width, c, image, c, matrix, width, 0, products, width, one)
+        gemm(False, False, h * wi, width, c, image, c, matrix, width, 0, products, width, one)
         first = 0
         for qw in range(len(columns)):
             kw, c0 = columns[qw, 0], columns[qw, 1]
@@ -370,7 +371,7 @@ def _weight_grad(begin, end, scratch, x, shape, y, y_shape, row, column, geometr
         for t in range(0, kh, step):
             ahead = t * dh if form == _BY_ROW else 0
             start = matrix + (ahead % sh * count + ahead // sh) * line * k * size
-            gemm(transposed, step * k, co, m, start, step * k if transposed else m, right, co, 1,
+            gemm(transposed, False, step * k, co, m, start, step * k if transposed else m, right, co, 1,
                  total + t * k * co * size, co, one)  # fmt: skip
 
 

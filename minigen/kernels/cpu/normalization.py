@@ -7,9 +7,10 @@ shape alone, so that the result does not depend on the number of threads.
 from __future__ import annotations
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import njit
 
 from ..reference import normalization as reference
+from .threads import share
 
 __all__ = ["batch_norm", "batch_norm_gradients", "channel_moments", "layer_norm", "layer_norm_gradients"]
 
@@ -20,10 +21,9 @@ BLOCK = 1 << 14  # elements of a block: 64 KiB of float32 stay in the cache betw
 FAST = {"reassoc", "contract", "nsz"}
 
 
-def _threads(x):
-    """How many threads the loop over x is worth. float64 is for checks: one, and nothing more to compile."""
-    worth = x.size // THREAD
-    return min(get_num_threads(), worth) if worth > 1 and x.dtype == np.float32 else 1
+def _share(function, count, size, dtype, *arguments):
+    """function(first, last, …) for `count` tiles of `size` elements each, dealt out to the threads they are worth."""
+    share(function, count, 0, dtype, *arguments, least=-(-THREAD // size))
 
 
 def _rows(x):
@@ -66,15 +66,9 @@ def _block_moments(x, lo, hi, mean, m2):
             m2[c] += d * d
 
 
-@njit(cache=True)
-def _moments(x, block, means, m2s):
-    for b in range(means.shape[0]):
-        _block_moments(x, b * block, min(x.shape[0], (b + 1) * block), means[b], m2s[b])
-
-
-@njit(cache=True, parallel=True)
-def _moments_parallel(x, block, means, m2s):
-    for b in prange(means.shape[0]):
+@njit(cache=True, nogil=True)
+def _moments(first, last, _, x, block, means, m2s):
+    for b in range(first, last):
         _block_moments(x, b * block, min(x.shape[0], (b + 1) * block), means[b], m2s[b])
 
 
@@ -102,22 +96,16 @@ def channel_moments(x):
     means = np.empty((-(-m // block), c), x.dtype)
     m2s = np.empty_like(means)
     mean, variance = np.empty(c, x.dtype), np.empty(c, x.dtype)
-    (_moments_parallel if _threads(x) > 1 else _moments)(rows, block, means, m2s)
+    _share(_moments, len(means), block * c, x.dtype, rows, block, means, m2s)
     _joined(means, m2s, block, m, mean, variance)
     return mean, variance
 
 
-@njit(cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
-def _affine(x, mean, scale, bias, y, lo, hi):
-    for i in range(lo, hi):
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
+def _affine(first, last, _, x, mean, scale, bias, y):
+    for i in range(first, last):
         for c in range(x.shape[1]):
             y[i, c] = (x[i, c] - mean[c]) * scale[c] + bias[c]
-
-
-@njit(cache=True, parallel=True)
-def _affine_parallel(x, mean, scale, bias, y, threads):
-    for k in prange(threads):
-        _affine(x, mean, scale, bias, y, k * x.shape[0] // threads, (k + 1) * x.shape[0] // threads)
 
 
 def batch_norm(x, mean, r, weight, bias):
@@ -125,11 +113,7 @@ def batch_norm(x, mean, r, weight, bias):
     if rows is None or not _fits(x, mean, r, weight, bias):
         return reference.batch_norm(x, mean, r, weight, bias)
     y = np.empty_like(x)
-    scale, threads = r * weight, _threads(x)
-    if threads > 1:
-        _affine_parallel(rows, mean, scale, bias, _rows(y), threads)
-    else:
-        _affine(rows, mean, scale, bias, _rows(y), 0, rows.shape[0])
+    _share(_affine, *rows.shape, x.dtype, rows, mean, r * weight, bias, _rows(y))
     return y
 
 
@@ -145,15 +129,9 @@ def _block_sums(g, x, mean, lo, hi, sums, products):
             products[c] += g[i, c] * (x[i, c] - mean[c])
 
 
-@njit(cache=True)
-def _sums(g, x, mean, block, sums, products):
-    for b in range(sums.shape[0]):
-        _block_sums(g, x, mean, b * block, min(x.shape[0], (b + 1) * block), sums[b], products[b])
-
-
-@njit(cache=True, parallel=True)
-def _sums_parallel(g, x, mean, block, sums, products):
-    for b in prange(sums.shape[0]):
+@njit(cache=True, nogil=True)
+def _sums(first, last, _, g, x, mean, block, sums, products):
+    for b in range(first, last):
         _block_sums(g, x, mean, b * block, min(x.shape[0], (b + 1) * block), sums[b], products[b])
 
 
@@ -172,17 +150,11 @@ def _slopes(sums, products, r, weight, rows, dw, db, a, b, k):
         k[c] = -a[c] * total / rows
 
 
-@njit(cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
-def _batch_norm_dx(g, x, mean, a, b, k, dx, lo, hi):
-    for i in range(lo, hi):
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
+def _batch_norm_dx(first, last, _, g, x, mean, a, b, k, dx):
+    for i in range(first, last):
         for c in range(x.shape[1]):
             dx[i, c] = a[c] * g[i, c] + b[c] * (x[i, c] - mean[c]) + k[c]
-
-
-@njit(cache=True, parallel=True)
-def _batch_norm_dx_parallel(g, x, mean, a, b, k, dx, threads):
-    for t in prange(threads):
-        _batch_norm_dx(g, x, mean, a, b, k, dx, t * x.shape[0] // threads, (t + 1) * x.shape[0] // threads)
 
 
 def batch_norm_gradients(g, x, mean, r, weight):
@@ -196,25 +168,21 @@ def batch_norm_gradients(g, x, mean, r, weight):
     block = max(16, BLOCK // c)
     sums = np.empty((-(-m // block), c), x.dtype)
     products = np.empty_like(sums)
-    threads = _threads(x)
-    (_sums_parallel if threads > 1 else _sums)(gs, rows, mean, block, sums, products)
+    _share(_sums, len(sums), block * c, x.dtype, gs, rows, mean, block, sums, products)
     dx, dw, db, a, b, k = np.empty_like(x), *(np.empty(c, x.dtype) for _ in range(5))
     _slopes(sums, products, r, weight, m, dw, db, a, b, k)
-    if threads > 1:
-        _batch_norm_dx_parallel(gs, rows, mean, a, b, k, _rows(dx), threads)
-    else:
-        _batch_norm_dx(gs, rows, mean, a, b, k, _rows(dx), 0, m)
+    _share(_batch_norm_dx, m, c, x.dtype, gs, rows, mean, a, b, k, _rows(dx))
     return dx, dw, db
 
 
 # -- layer norm -------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, fastmath=FAST, error_model="numpy")
-def _layer_norm(x, weight, bias, eps, y, means, rs, lo, hi):
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _layer_norm(first, last, _, x, weight, bias, eps, y, means, rs):
     n = x.shape[1]
     T = x.dtype.type
-    for i in range(lo, hi):
+    for i in range(first, last):
         total = T(0)
         for c in range(n):
             total += x[i, c]
@@ -230,25 +198,14 @@ def _layer_norm(x, weight, bias, eps, y, means, rs, lo, hi):
             y[i, c] = (x[i, c] - mean) * r * weight[c] + bias[c]
 
 
-@njit(cache=True, parallel=True)
-def _layer_norm_parallel(x, weight, bias, eps, y, means, rs, threads):
-    for k in prange(threads):
-        lo, hi = k * x.shape[0] // threads, (k + 1) * x.shape[0] // threads
-        _layer_norm(x, weight, bias, eps, y, means, rs, lo, hi)
-
-
 def layer_norm(x, weight, bias, eps):
     if not x.flags.c_contiguous or not _fits(x, weight, bias):
         return reference.layer_norm(x, weight, bias, eps)
     y, lead = np.empty_like(x), x.shape[: x.ndim - weight.ndim]
     means = np.empty((*lead, *(1,) * weight.ndim), x.dtype)
-    rs, threads = np.empty_like(means), _threads(x)
-    arrays = (x.reshape(-1, weight.size), np.ravel(weight), np.ravel(bias), eps, y.reshape(-1, weight.size),
-              means.reshape(-1), rs.reshape(-1))  # fmt: skip
-    if threads > 1:
-        _layer_norm_parallel(*arrays, threads)
-    else:
-        _layer_norm(*arrays, 0, means.size)
+    rs, n = np.empty_like(means), weight.size
+    _share(_layer_norm, means.size, n, x.dtype, x.reshape(-1, n), np.ravel(weight), np.ravel(bias), eps,
+           y.reshape(-1, n), means.reshape(-1), rs.reshape(-1))  # fmt: skip
     return y, means, rs
 
 
@@ -274,18 +231,11 @@ def _layer_norm_block(g, x, means, rs, weight, dx, dw, db, lo, hi):
             dx[i, c] = (g[i, c] * weight[c] - a - normal * b) * r
 
 
-@njit(cache=True)
-def _layer_norm_blocks(g, x, means, rs, weight, dx, dws, dbs, block):
-    for k in range(dws.shape[0]):
-        lo, hi = k * block, min(x.shape[0], (k + 1) * block)
-        _layer_norm_block(g, x, means, rs, weight, dx, dws[k], dbs[k], lo, hi)
-
-
-@njit(cache=True, parallel=True)
-def _layer_norm_blocks_parallel(g, x, means, rs, weight, dx, dws, dbs, block):
-    for k in prange(dws.shape[0]):
-        lo, hi = k * block, min(x.shape[0], (k + 1) * block)
-        _layer_norm_block(g, x, means, rs, weight, dx, dws[k], dbs[k], lo, hi)
+@njit(cache=True, nogil=True)
+def _layer_norm_blocks(first, last, _, g, x, means, rs, weight, dx, dws, dbs, block):
+    for b in range(first, last):
+        lo, hi = b * block, min(x.shape[0], (b + 1) * block)
+        _layer_norm_block(g, x, means, rs, weight, dx, dws[b], dbs[b], lo, hi)
 
 
 def layer_norm_gradients(g, x, mean, r, weight):
@@ -297,8 +247,7 @@ def layer_norm_gradients(g, x, mean, r, weight):
     dx = np.empty_like(x)
     dws = np.empty((-(-m // block), n), x.dtype)
     dbs = np.empty_like(dws)
-    blocks = _layer_norm_blocks_parallel if _threads(x) > 1 else _layer_norm_blocks
-    blocks(g.reshape(-1, n), x.reshape(-1, n), mean.reshape(-1), r.reshape(-1), np.ravel(weight), dx.reshape(-1, n),
-           dws, dbs, block)  # fmt: skip
+    _share(_layer_norm_blocks, len(dws), block * n, x.dtype, g.reshape(-1, n), x.reshape(-1, n), mean.reshape(-1),
+           r.reshape(-1), np.ravel(weight), dx.reshape(-1, n), dws, dbs, block)  # fmt: skip
     dw, db = (a.sum(axis=0, dtype=np.float64).astype(x.dtype).reshape(weight.shape) for a in (dws, dbs))
     return dx, dw, db

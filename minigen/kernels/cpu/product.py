@@ -1,49 +1,68 @@
 """The product of two large matrices, rows of the result (or columns) dealt out to Python's threads.
 
 Each thread multiplies in tiles (see `tile`) where that pays: with float32 numbers, so many rows that packing w is
-little beside them, and the registers for it. Else it multiplies by NumPy's OpenBLAS, which has one thread of its own:
-OpenBLAS's threads wait for each other in a busy loop, which on a machine with other work costs more than they gain. A
-BLAS with more threads is left alone.
+little beside them, and the registers for it. Else it calls BLAS. Where NumPy's OpenBLAS has been given threads of its
+own, the product is left to them.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numba import njit
 
 from ..reference import product as reference
-from .blas import OpenBlas, share
+from .blas import FACTORS, OpenBlas, gemm
+from .threads import available, share
 from .tile import LANES, WIDE, multiply, pack, usable
 
 __all__ = ["product"]
 
 WORK = 1e7  # operations that are worth a thread in tiles: some 0.1 ms
-SHARE = 1e9  # operations that are worth a thread of BLAS: with a tenth of that `gan` was slower on two than on one
+SHARE = 5e6  # operations that are worth a thread of BLAS: with a tenth of that `gan` was slower on two than on one
 LEAST = 384  # rows for tiles
 ALONG, ACROSS = 512, 128  # how much of a sum is done at a time, of an x that lies in rows, or in columns
 BLAS = OpenBlas(np.linalg._umath_linalg.__file__)  # NumPy's
 TILES = usable()
 
 
-def _rows(first, last, scratch, x, w, y):
-    np.matmul(x[first:last], w, out=y[first:last])
+@njit(cache=True, nogil=True)
+def _rows(first, last, scratch, m, k, x, ldx, tx, w, ldw, tw, beta, y, size, one):
+    """The rows first … last of y = x w + beta y; the matrices are addresses"""
+    gemm(tx, tw, last - first, m, k, x + size * first * (1 if tx else ldx), ldx, w, ldw, beta, y + size * first * m, m,
+         one)  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _columns(first, last, scratch, n, k, x, ldx, tx, w, ldw, tw, beta, y, ldy, size, one):
+    """The columns first … last of y = x w + beta y"""
+    gemm(tx, tw, n, last - first, k, x, ldx, w + size * first * (ldw if tw else 1), ldw, beta, y + size * first, ldy,
+         one)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _tiles(first, last, scratch, x, row, step, w, transposed, y, steps, depth):
-    """The rows first … last of y = x w, `depth` of the sum's steps at a time; x is an address, w is (k, m), or
-    `transposed`"""
+def _tiles(first, last, scratch, x, row, step, w, transposed, bias, y, steps, depth):
+    """The rows first … last of y = x w + b, `depth` of the sum's steps at a time; x and b, which may be 0 for none, are
+    addresses, w is (k, m), or `transposed`"""
     m = y.shape[1]
+    to = y.ctypes.data + 4 * m * first
     packed = scratch[-(scratch.ctypes.data // 4) % LANES :]  # vectors that do not lie across two lines of the cache
     for top in range(0, steps, depth):
         bottom = min(steps, top + depth)
         pack(w, transposed, top, bottom, packed)
         multiply(last - first, m, bottom - top, x + first * row + top * step, row, step, packed.ctypes.data,
-                 y.ctypes.data + 4 * m * first, 4 * m, min(top, 1))  # fmt: skip
+                 to, 4 * m, to if top else bias, 4 * m if top else 0)  # fmt: skip
 
 
 def _one_piece(a):
     return a.flags.c_contiguous or a.flags.f_contiguous
+
+
+def _stored(a):
+    """Address, length of the stored rows, and whether these are the columns of a"""
+    transposed = not a.flags.c_contiguous
+    return a.ctypes.data, a.shape[0 if transposed else 1], transposed
 
 
 def _in_tiles(x, w):
@@ -52,19 +71,29 @@ def _in_tiles(x, w):
     return TILES and fits and x.dtype == np.float32 and _one_piece(x) and _one_piece(w)
 
 
-def product(x, w):
+def product(x, w, bias=None):
     n, m, work = x.shape[0], w.shape[1], 2 * x.size * w.shape[1]
-    fits = x.dtype == w.dtype and x.dtype.kind == "f" and x.shape[1] == w.shape[0]
+    fits = x.dtype == w.dtype and x.dtype in FACTORS and x.shape[1] == w.shape[0]
     if work < 2 * WORK or not fits or BLAS.threads != 1:
-        return reference.product(x, w)
-    if n < LEAST <= x.shape[1] and 4 in (x.strides[0], w.strides[0]) and _in_tiles(w.T, x.T):
+        return reference.product(x, w, bias)
+    if bias is None and n < LEAST <= x.shape[1] and 4 in (x.strides[0], w.strides[0]) and _in_tiles(w.T, x.T):
         return np.ascontiguousarray(product(w.T, x.T).T)  # yᵀ = wᵀ xᵀ has more rows
-    y = np.empty((n, m), x.dtype)
+    if bias is not None:
+        bias = np.ascontiguousarray(bias, x.dtype)
+    y, least = np.empty((n, m), x.dtype), WORK / work  # least: of all rows, or columns
     if _in_tiles(x, w):
         depth, transposed = ACROSS if x.strides[0] == 4 else ALONG, not w.flags.c_contiguous
-        share(_tiles, n, depth * m + LANES, x.dtype, x.ctypes.data, *x.strides, w.T if transposed else w, transposed, y,
-              x.shape[1], depth, least=int(-(-n * WORK // work)))  # fmt: skip
+        share(_tiles, n, depth * m + LANES, x.dtype, x.ctypes.data, *x.strides, w.T if transposed else w, transposed,
+              0 if bias is None else bias.ctypes.data, y, x.shape[1], depth, least=math.ceil(n * least))  # fmt: skip
         return y
-    arrays = (x, w, y) if n >= m else (w.T, x.T, y.T)
-    share(_rows, max(n, m), 0, x.dtype, *arrays, least=int(-(-max(n, m) * SHARE // work)))
+    if available() == 1:
+        return reference.product(x, w, bias)
+    if bias is not None:
+        y[...] = bias
+    x, w = (a if _one_piece(a) else np.ascontiguousarray(a) for a in (x, w))
+    operands = x.shape[1], *_stored(x), *_stored(w), int(bias is not None), y.ctypes.data
+    if n >= m:
+        share(_rows, n, 0, x.dtype, m, *operands, y.itemsize, FACTORS[y.dtype], least=math.ceil(n * least))
+    else:
+        share(_columns, m, 0, x.dtype, n, *operands, m, y.itemsize, FACTORS[y.dtype], least=math.ceil(m * least))
     return y

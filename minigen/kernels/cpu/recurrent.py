@@ -13,8 +13,9 @@ from numba import config, njit
 
 from ..reference import recurrent as reference
 from .arithmetic import EXACT, F, exp
-from .blas import FACTORS, gemm, share
+from .blas import FACTORS, gemm
 from .product import product
+from .threads import share
 from .tile import LANES, multiply, pack, usable
 
 __all__ = ["lstm", "lstm_gradients"]
@@ -108,9 +109,9 @@ def _times(rows, matrix, packed, a, a_row, c, c_row, beta, one):
     """C = A M + beta C, in tiles where M was packed; the rows of A and C have a_row and c_row numbers"""
     k, n = matrix.shape
     if packed.size:
-        multiply(rows, n, k, a, 4 * a_row, 4, packed.ctypes.data, c, 4 * c_row, beta)
+        multiply(rows, n, k, a, 4 * a_row, 4, packed.ctypes.data, c, 4 * c_row, c * beta, 4 * c_row * beta)
     else:
-        gemm(False, rows, n, k, a, a_row, matrix.ctypes.data, n, beta, c, c_row, one)
+        gemm(False, False, rows, n, k, a, a_row, matrix.ctypes.data, n, beta, c, c_row, one)
 
 
 @njit(nogil=True, cache=True)

@@ -30,13 +30,13 @@ def usable() -> bool:
 
 
 def _tile(rows: int, columns: int):
-    """tile(steps, a, a_row, a_step, b, c, c_row, add): C = A B + add · C for C (rows, columns), A (rows, steps) and
-    packed B (steps, columns); `add` is 0 or 1."""
+    """tile(steps, a, a_row, a_step, b, c, c_row, old, old_row): C = A B + Old for C (rows, columns), A (rows, steps)
+    and packed B (steps, columns). Old is C itself, or a row for all rows with old_row = 0, or nothing with old = 0."""
     vector, number, integer = ir.VectorType(ir.FloatType(), LANES), ir.FloatType(), ir.IntType(64)
     places = [(r, v) for r in range(rows) for v in range(columns // LANES)]
 
     def build(context, builder, signature, arguments):
-        steps, a, a_row, a_step, b, c, c_row, add = arguments
+        steps, a, a_row, a_step, b, c, c_row, old, old_row = arguments
         fma_type = ir.FunctionType(vector, [vector] * 3)
         fma = cgutils.get_or_insert_function(builder.module, fma_type, f"llvm.fma.v{LANES}f32")
 
@@ -51,8 +51,8 @@ def _tile(rows: int, columns: int):
             value.align = 4
             return value
 
-        def target(r, v):
-            return builder.add(c, builder.mul(c_row, constant(r))), constant(4 * LANES * v)
+        def place_in(matrix, row, r, v):
+            return builder.add(matrix, builder.mul(row, constant(r))), constant(4 * LANES * v)
 
         def counter(start, step):
             phi = builder.phi(integer)
@@ -64,10 +64,10 @@ def _tile(rows: int, columns: int):
         fetch, loop, end = (builder.append_basic_block(f"tile.{name}") for name in ("fetch", "loop", "end"))
         a_rows = [builder.mul(a_row, constant(r)) for r in range(rows)]
         zero = ir.Constant(vector, [0.0] * LANES)
-        builder.cbranch(builder.icmp_signed("!=", add, constant(0)), fetch, loop)
+        builder.cbranch(builder.icmp_signed("!=", old, constant(0)), fetch, loop)
 
         builder.position_at_end(fetch)
-        old = {place: load(*target(*place)) for place in places}
+        first = {place: load(*place_in(old, old_row, *place)) for place in places}
         builder.branch(loop)
 
         builder.position_at_end(loop)
@@ -77,7 +77,7 @@ def _tile(rows: int, columns: int):
         for place in places:
             sums[place] = builder.phi(vector)
             sums[place].add_incoming(zero, before)
-            sums[place].add_incoming(old[place], fetch)
+            sums[place].add_incoming(first[place], fetch)
         row_of_b = [load(b_k, constant(4 * LANES * v)) for v in range(columns // LANES)]
         for r in range(rows):
             single = builder.insert_element(zero, load(a_k, a_rows[r], kind=number), ir.Constant(ir.IntType(32), 0))
@@ -92,12 +92,12 @@ def _tile(rows: int, columns: int):
 
         builder.position_at_end(end)
         for place in places:
-            builder.store(new[place], pointer(*target(*place))).align = 4
+            builder.store(new[place], pointer(*place_in(c, c_row, *place))).align = 4
         return context.get_dummy_value()
 
     @intrinsic
-    def tile(typing, steps, a, a_row, a_step, b, c, c_row, add):
-        return types.void(*[types.intp] * 8), build
+    def tile(typing, steps, a, a_row, a_step, b, c, c_row, old, old_row):
+        return types.void(*[types.intp] * 9), build
 
     return tile
 
@@ -106,37 +106,39 @@ _large, _flat, _narrow, _small = _tile(ROWS, WIDE), _tile(1, WIDE), _tile(ROWS, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _wide(rows, steps, a, a_row, a_step, b, c, c_row, add):
+def _wide(rows, steps, a, a_row, a_step, b, c, c_row, old, old_row):
     i = 0
     while i + ROWS <= rows:
-        _large(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, add)
+        _large(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
         i += ROWS
     for r in range(i, rows):
-        _flat(steps, a + r * a_row, a_row, a_step, b, c + r * c_row, c_row, add)
+        _flat(steps, a + r * a_row, a_row, a_step, b, c + r * c_row, c_row, old + r * old_row, old_row)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _thin(rows, steps, a, a_row, a_step, b, c, c_row, add):
+def _thin(rows, steps, a, a_row, a_step, b, c, c_row, old, old_row):
     i = 0
     while i + ROWS <= rows:
-        _narrow(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, add)
+        _narrow(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
         i += ROWS
     for r in range(i, rows):
-        _small(steps, a + r * a_row, a_row, a_step, b, c + r * c_row, c_row, add)
+        _small(steps, a + r * a_row, a_row, a_step, b, c + r * c_row, c_row, old + r * old_row, old_row)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, add):
-    """C = A B + add · C for A (rows, steps), C (rows, columns), B as `pack` leaves it; `add` is 0 or 1, steps ≥ 1."""
+def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
+    """C = A B + Old for A (rows, steps), C (rows, columns), B as `pack` leaves it, steps ≥ 1. Old is C itself, or one
+    row for all rows with old_row = 0, or nothing with old = old_row = 0."""
     for i in range(0, rows, BLOCK):
-        m, a_i, c_i, b_j = min(BLOCK, rows - i), a + i * a_row, c + i * c_row, b
+        m, a_i, c_i, old_i, b_j = min(BLOCK, rows - i), a + i * a_row, c + i * c_row, old + i * old_row, b
         j = 0
         while j < columns:
+            old_j = old_i + 4 * j if old else 0
             if columns - j >= WIDE:
-                _wide(m, steps, a_i, a_row, a_step, b_j, c_i + 4 * j, c_row, add)
+                _wide(m, steps, a_i, a_row, a_step, b_j, c_i + 4 * j, c_row, old_j, old_row)
                 width = WIDE
             else:
-                _thin(m, steps, a_i, a_row, a_step, b_j, c_i + 4 * j, c_row, add)
+                _thin(m, steps, a_i, a_row, a_step, b_j, c_i + 4 * j, c_row, old_j, old_row)
                 width = LANES
             b_j += 4 * width * steps
             j += width

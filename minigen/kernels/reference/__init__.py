@@ -2,9 +2,12 @@
 
 from types import ModuleType
 
-from . import activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent, wavenet
+from . import (
+    activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent, reduction,
+    wavenet,
+)  # fmt: skip
 
 FAMILIES: list[ModuleType] = [
-    activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent,
+    activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent, reduction,
     wavenet,
 ]  # fmt: skip

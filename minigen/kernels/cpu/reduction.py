@@ -1,0 +1,44 @@
+"""Sums over the leading axes of large arrays in blocks of rows: in a block in float32, over the blocks in float64.
+
+The blocks depend on the shape alone, so that the result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ..reference import reduction as reference
+from .threads import share
+
+__all__ = ["sums"]
+
+THREAD = 1 << 17  # elements that are worth a thread
+BLOCK = 1 << 14  # elements of a block
+
+
+@njit(cache=True, nogil=True)
+def _sums(first, last, _, x, block, parts):
+    for b in range(first, last):
+        part = parts[b]
+        for c in range(part.size):
+            part[c] = 0
+        for i in range(b * block, min(x.shape[0], (b + 1) * block)):
+            row = x[i]
+            for c in range(part.size):
+                part[c] += row[c]
+
+
+def sums(x, axis=None, keepdims=False):
+    leading = isinstance(axis, tuple) and 0 < len(axis) < x.ndim and axis == tuple(range(len(axis)))
+    if x.dtype != np.float32 or x.size < 2 * THREAD or not leading or keepdims or not x.flags.c_contiguous:
+        return reference.sums(x, axis, keepdims)
+    kept = x.shape[len(axis) :]
+    rows = x.reshape(-1, math.prod(kept))
+    n, m = rows.shape
+    block = max(1, BLOCK // m)
+    parts = np.empty((-(-n // block), m), np.float32)
+    share(_sums, len(parts), 0, np.float32, rows, block, parts, least=-(-THREAD // (block * m)))
+    return parts.sum(axis=0, dtype=np.float64).astype(np.float32).reshape(kept)
