@@ -10,8 +10,8 @@ from numba import config, njit
 
 from ..reference import wavenet as reference
 from .arithmetic import EXACT, F, exp, largest
-from .blas import share
 from .recurrent import _set, _sigmoid, _tanh
+from .threads import share
 
 __all__ = ["wavenet_draw"]
 

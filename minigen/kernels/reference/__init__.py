@@ -3,7 +3,16 @@
 from types import ModuleType
 
 from . import (
-    activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent, reduction,
+    activation,
+    attention,
+    convolution,
+    indexing,
+    loss,
+    normalization,
+    optimizer,
+    product,
+    recurrent,
+    reduction,
     wavenet,
 )  # fmt: skip
 
