@@ -30,6 +30,8 @@ SMALL = {
     "seq2seq": RECURRENT,
     "seq2seq-plain": RECURRENT,
     "transformer": {"batch_size": 8, "layers": 1, "width": 32},
+    "wavenet": {"batch_size": 8, "layers": 3, "channels": 8, "skip": 8, "block": 64},
+    "wavenet-b6": {"batch_size": 8, "embedding": 8, "width": 16, "block": 16},
 }  # the others as they are, with 16 examples in a batch
 ITEMS = 64
 
@@ -149,6 +151,8 @@ LAUNCHES_AND_COPIES = {
     "seq2seq": (251, 1),
     "seq2seq-plain": (287, 1),
     "transformer": (323, 1),
+    "wavenet": (231, 1),
+    "wavenet-b6": (596, 5),
 }  # of a step that logs nothing: kernels, and copies to the device, which are the batch's indices and what is drawn
 
 

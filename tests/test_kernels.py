@@ -17,7 +17,7 @@ from tests.memory import orders
 
 FAMILIES = {
     name: importlib.import_module(f"minigen.kernels.cpu.{name}")
-    for name in ("activation", "attention", "normalization", "loss", "optimizer")
+    for name in ("activation", "attention", "normalization", "loss", "optimizer", "wavenet")
 }
 TWINS = {name: getattr(family, name) for family in FAMILIES.values() for name in family.__all__}
 DTYPES = [np.float32, np.float64]

@@ -268,3 +268,86 @@ def write(net: nn.Module, n: int) -> list[int]:
             ids = logits[:, -1:].argmax(-1)
             written.append(int(ids))
     return written
+
+
+# -- sound ------------------------------------------------------------------------------------------------------------
+
+
+class wavenet(nn.Module):
+    """Dilated causal convolutions with gates; nothing is padded"""
+
+    def __init__(self, layers: int, channels: int, skip: int, codes: int, classes: int, arrays: Iterator[np.ndarray]):
+        super().__init__()
+        self.embedding = nn.Embedding(codes, channels)
+        _copied(self.embedding.parameters(), arrays)
+        last = lambda i: i == layers - 1
+        self.filters = nn.ModuleList(nn.Conv1d(channels, 2 * channels, 2, dilation=2**i) for i in range(layers))
+        self.labels = nn.ModuleList(nn.Embedding(classes, 2 * channels) for _ in range(layers))
+        self.skips = nn.ModuleList(nn.Conv1d(channels, skip, 1) for _ in range(layers))
+        self.residuals = nn.ModuleList(nn.Conv1d(channels, channels, 1) for i in range(layers) if not last(i))
+        self.hidden, self.output = nn.Conv1d(skip, skip, 1), nn.Conv1d(skip, codes, 1)
+        for i in range(layers):
+            taps = next(arrays)
+            own = [np.stack([taps[:, :channels], taps[:, channels:]], axis=2), next(arrays)]
+            _copied(self.filters[i].parameters(), iter(own))
+            _copied(self.labels[i].parameters(), arrays)
+            for conv in (self.skips[i], *([] if last(i) else [self.residuals[i]])):
+                _copied(conv.parameters(), iter([next(arrays)[:, :, None], next(arrays)]))
+        for conv in (self.hidden, self.output):
+            _copied(conv.parameters(), iter([next(arrays)[:, :, None], next(arrays)]))
+        self.to(DEVICE)
+
+    def forward(self, codes: Any, labels: Any, context: int) -> Any:
+        h, skips, count = self.embedding(codes).transpose(1, 2), 0, codes.shape[1] - context + 1
+        for i, (convolve, label, skip) in enumerate(zip(self.filters, self.labels, self.skips, strict=True)):
+            f, g = (convolve(h) + label(labels)[:, :, None]).chunk(2, dim=1)
+            z = torch.tanh(f) * torch.sigmoid(g)
+            skips = skips + skip(z[:, :, -count:])
+            if i < len(self.residuals):
+                h = h[:, :, 2**i :] + self.residuals[i](z)
+        return self.output(F.relu(self.hidden(F.relu(skips))))
+
+
+def listener(net: wavenet, windows: np.ndarray, labels: np.ndarray, context: int, lr: float, clip: float) -> Callable:
+    """Training steps of a WaveNet on windows of codes."""
+    parameters = list(net.parameters())
+    adam = torch.optim.Adam(parameters, lr=lr)
+    x, y, classes = tensor(windows[:, :-1].copy()), tensor(windows[:, context:].copy()), tensor(labels)
+
+    def step() -> Any:
+        adam.zero_grad()
+        loss = F.cross_entropy(net(x, classes, context), y)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, clip)
+        adam.step()
+        return loss
+
+    return step
+
+
+def draw(net: wavenet, label: int, n: int, silence: int = 128) -> list[int]:
+    """n codes after silence, always the likeliest; each layer keeps its last inputs."""
+    point = lambda conv, x: F.linear(x, conv.weight[:, :, 0], conv.bias)
+    classes, code, drawn = torch.tensor([label], device=DEVICE), torch.tensor([silence], device=DEVICE), []
+    with torch.no_grad():
+        queues, h = [], net.embedding(code)
+        taps = [torch.cat([c.weight[:, :, 0], c.weight[:, :, 1]], dim=1) for c in net.filters]
+        added = [c.bias + e(classes) for c, e in zip(net.filters, net.labels, strict=True)]
+        gated = lambda i, past, h: (lambda f, g: torch.tanh(f) * torch.sigmoid(g))(
+            *(F.linear(torch.cat([past, h], dim=1), taps[i]) + added[i]).chunk(2, dim=1)
+        )
+        for i in range(len(net.filters)):
+            queues.append([h] * 2**i)
+            if i < len(net.residuals):
+                h = h + point(net.residuals[i], gated(i, h, h))
+        for t in range(n):
+            h, skips = net.embedding(code), 0
+            for i, queue in enumerate(queues):
+                place = t % len(queue)
+                z, queue[place] = gated(i, queue[place], h), h
+                skips = skips + point(net.skips[i], z)
+                if i < len(net.residuals):
+                    h = h + point(net.residuals[i], z)
+            code = point(net.output, F.relu(point(net.hidden, F.relu(skips)))).argmax(1)
+            drawn.append(int(code))
+    return drawn

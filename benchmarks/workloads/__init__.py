@@ -24,6 +24,7 @@ FAMILIES = {
     "vae": ("mlp_vae", "conv_vae"),
     "convolution": ("conv_layers",),
     "language": ("char_lstm", "lstm2", "gpt", "sample_lstm", "sample_gpt"),
+    "sound": ("wavenet", "sample_wavenet"),
 }
 NAMES = [name for names in FAMILIES.values() for name in names]
 

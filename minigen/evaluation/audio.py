@@ -22,7 +22,7 @@ from ..training.sounds import draw_sounds
 
 __all__ = ["EXAMPLES", "TITLE", "Judge", "add_options", "chains", "evaluate", "table"]
 
-TITLE = "models of sound: -n, and"
+TITLE = "models of sound"
 EXAMPLES = """\
   python -m minigen.evaluate runs/wavenet-1 --seconds 0.5"""
 ORDERS = range(4)  # of the chains: how many samples each looks back
@@ -30,23 +30,26 @@ BANDS, PARTS, SHRUNK = 24, 4, 0.2
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("-n", type=whole(1), metavar="N", help="samples of each class for the judge (default: 10)")
+    group.add_argument("--each", type=whole(1), metavar="N", help="samples of each class for the judge (default: 10)")
     group.add_argument("--seconds", type=number(0.05, 60), metavar="X", help="their length (default: 0.5)")
 
 
-def evaluate(model: Any, data: str, seed: int, *, n: int = 10, seconds: float = 0.5) -> dict[str, Any]:
+def evaluate(model: Any, data: str, seed: int, *, each: int = 10, seconds: float = 0.5) -> dict[str, Any]:
     """{"samples": how many are held out, "nats": {row: mean and standard error}, "own label", "judge": {row: share}}"""
     train, test = load_set("audio", data, "train"), load_set("audio", data, "test")
-    classes = np.arange(len(train.classes))
-    found = [model.nll(mu_law_encode(sound), classes) for sound in test.sounds]
-    own = np.concatenate([nll[label] for nll, label in zip(found, test.labels, strict=True)])
+    classes = np.unique(train.labels)
+    found = [
+        model.nll(mu_law_encode(sound), np.append(label, classes))
+        for sound, label in zip(test.sounds, test.labels, strict=True)
+    ]
+    own = np.concatenate([nll[0] for nll in found])
     report: dict[str, Any] = {"samples": len(own), "sounds": len(test), "nats": {"model": estimate(own)._asdict()}}
     report["nats"] |= {row: estimate(nll)._asdict() for row, nll in chains(train, test).items()}
     report["nats"]["uniform"] = {"mean": math.log(CODES), "standard_error": 0.0}
-    guessed = np.array([nll.sum(axis=1).argmin() for nll in found])
+    guessed = classes[[nll[1:].sum(axis=1).argmin() for nll in found]]
     report["own label"] = float((guessed == test.labels).mean())
     judge = Judge(train)
-    asked = np.repeat(classes, n)
+    asked = np.repeat(classes, each)
     sounds = draw_sounds(model, asked, int(seconds * RATE), np.random.default_rng(seed))
     right = lambda sounds, labels: float((judge(sounds) == labels).mean())
     report["judge"] = {"samples": right(sounds, asked), "held out": right(test.sounds, test.labels)}
@@ -76,8 +79,9 @@ class Judge:
     """
 
     def __init__(self, train: AudioSet):
-        x, y = np.stack(list(map(features, train.sounds))), train.labels
-        self.means = np.stack([x[y == label].mean(axis=0) for label in range(len(train.classes))])
+        x = np.stack(list(map(features, train.sounds)))
+        self.classes, y = np.unique(train.labels, return_inverse=True)
+        self.means = np.stack([x[y == k].mean(axis=0) for k in range(len(self.classes))])
         covariance = np.cov((x - self.means[y]).T, bias=True)
         size = len(covariance)
         covariance = (1 - SHRUNK) * covariance + SHRUNK * np.trace(covariance) / size * np.eye(size)
@@ -85,7 +89,7 @@ class Judge:
 
     def __call__(self, sounds: Any) -> np.ndarray:
         x = np.stack(list(map(features, sounds)))
-        return (x @ self.precise - 0.5 * (self.means * self.precise.T).sum(axis=1)).argmax(axis=1)
+        return self.classes[(x @ self.precise - 0.5 * (self.means * self.precise.T).sum(axis=1)).argmax(axis=1)]
 
 
 def features(x: np.ndarray) -> np.ndarray:

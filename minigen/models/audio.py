@@ -18,14 +18,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import backend, nn, ops
-from ..backend import Array
+from ..backend import Array, xp
 from ..datasets import AudioSet, load_audio_set, mu_law_encode
 from ..datasets.audio import BUNDLED, RATE, SILENCE
 from ..errors import ConfigError
 from ..tensor import Tensor, no_grad
 from .config import Scheduled
 
-__all__ = ["AudioConfig", "AudioModel"]
+__all__ = ["AudioConfig", "AudioModel", "alike"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,3 +114,11 @@ class AudioModel(nn.Module):
                 logits = self(window[:, :-1], labels)
                 found.append(ops.softmax_cross_entropy(logits, window[:, self.context :], "none").numpy())
         return np.concatenate(found, axis=1)
+
+
+def alike(rng: Any, shape: tuple[int, ...], dtype: Any = None) -> Array:
+    """Vectors of codes in which neighbours begin alike, as they sound: each number a random walk over the codes, with
+    mean 0 and variance 1 (200 steps of `wavenet` reach what needs some 1000 from independent vectors)"""
+    w = xp.cumsum(backend.normal(rng, shape, dtype), axis=0)
+    w -= w.mean(axis=0)
+    return w / w.std(axis=0)

@@ -24,7 +24,7 @@ from ..datasets.audio import CODES, SILENCE
 from ..optim import Adam, Player
 from ..tensor import Tensor, no_grad
 from . import decoding
-from .audio import AudioConfig, AudioModel
+from .audio import AudioConfig, AudioModel, alike
 from .config import Preset
 
 __all__ = ["PRESETS", "TwoSigmoid", "TwoSigmoidConfig", "WaveNet", "WaveNetConfig"]
@@ -87,7 +87,7 @@ class WaveNet(AudioModel):
         self.config = c = config
         self.dilations = [2 ** (layer % c.cycle) for layer in range(c.layers)]
         self.context = 1 + sum(self.dilations)
-        self.embedding = nn.Embedding(CODES, c.channels, rng=rng)
+        self.embedding = nn.Embedding(CODES, c.channels, init=alike, rng=rng)
         self.layers = [Layer(d, c, i == c.layers - 1, rng) for i, d in enumerate(self.dilations)]
         self.hidden = nn.Linear(c.skip, c.skip, rng=rng)
         self.output = nn.Linear(c.skip, CODES, rng=rng)
@@ -164,7 +164,7 @@ class TwoSigmoidConfig(AudioConfig):
     width       length of a and h
     """
 
-    block: int = 400
+    block: int = 200
     embedding: int = 32
     width: int = 128
 
@@ -181,7 +181,7 @@ class TwoSigmoid(AudioModel):
 
     def __init__(self, config: TwoSigmoidConfig, *, rng: Any):
         self.config = c = config
-        self.embedding = nn.Embedding(CODES, c.embedding, rng=rng)
+        self.embedding = nn.Embedding(CODES, c.embedding, init=alike, rng=rng)
         self.label = nn.Embedding(c.classes, c.embedding, rng=rng)
         self.cell = nn.TwoSigmoidRNN(2 * c.embedding, c.width, rng=rng)
         self.output = nn.Linear(c.width, CODES, rng=rng)
@@ -232,11 +232,11 @@ PRESETS = {
     "wavenet": Preset(
         "WaveNet of 10 layers: dilated causal convolutions with gates, over 256 codes, told the class",
         WaveNet,
-        WaveNetConfig(steps=1000, batch_size=4, lr=2e-3, schedule="cosine"),
+        WaveNetConfig(steps=1000, batch_size=4, lr=6e-3, schedule="cosine"),
     ),
     "wavenet-b6": Preset(
         "the recurrent cell of two sigmoids that article B calls WaveNet, on the same sounds",
         TwoSigmoid,
-        TwoSigmoidConfig(steps=1000, batch_size=32, lr=2e-3, schedule="cosine"),
+        TwoSigmoidConfig(steps=600, batch_size=64, lr=6e-3, schedule="cosine"),
     ),
 }
