@@ -30,6 +30,7 @@ from .errors import BackendError, ConfigError
 __all__ = ["Shard", "abort", "alone", "failing", "mean", "most", "rank", "size", "start", "wait", "whole"]
 
 LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")  # where MPICH's and Open MPI's mpirun say how many they have started
+SPIN = 1e-4  # seconds for which a process looks for an answer all the time, and then now and then
 PATIENCE = 5.0  # seconds that one process waits for the others to fail as it does
 
 _mpi: Any = None  # mpi4py.MPI, once it has been asked for
@@ -93,7 +94,7 @@ class Shard:
         _shard = None
 
     def draws(self, rng: np.random.Generator) -> Any:
-        """What an objective gets as its generator: it asks for its own rows, of what `rng` draws for the whole batch."""
+        """What an objective gets as its generator: it asks for its own rows, and `rng` draws as for the whole batch."""
         return rng if size() == 1 else _Draws(self, rng)
 
 
@@ -117,7 +118,7 @@ def mean(*arrays: Array) -> list[Array]:
     flat = xp.concatenate([a.reshape(-1) for a in arrays])
     message = backend.to_host(flat)
     message *= _shard.length / _shard.n
-    _mpi.COMM_WORLD.Allreduce(_mpi.IN_PLACE, message)
+    _finish(_mpi.COMM_WORLD.Iallreduce(_mpi.IN_PLACE, message))
     flat = backend.to(message, backend.name_of(flat))
     ends = np.cumsum([a.size for a in arrays]).tolist()
     return [flat[end - a.size : end].reshape(a.shape) for a, end in zip(arrays, ends)]
@@ -128,14 +129,29 @@ def most(*values: float) -> list[float]:
     if size() == 1:
         return list(values)
     message = np.array(values, np.float64)
-    _mpi.COMM_WORLD.Allreduce(_mpi.IN_PLACE, message, op=_mpi.MAX)
+    _finish(_mpi.COMM_WORLD.Iallreduce(_mpi.IN_PLACE, message, op=_mpi.MAX))
     return message.tolist()
 
 
 def wait() -> None:
     """Go on when all processes have come here."""
     if size() > 1:
-        _mpi.COMM_WORLD.Barrier()
+        _finish(_mpi.COMM_WORLD.Ibarrier())
+
+
+def _finish(request: Any, end: float = math.inf) -> bool:
+    """Wait for the other processes, until the time `end` at most: has all arrived?
+
+    MPI's own waiting never lets go of a core. Where there are more processes than cores, the one that is waited for
+    needs it: an average took six times as long.
+    """
+    busy = time.monotonic() + SPIN
+    while not request.Test():
+        if time.monotonic() > end:
+            return False
+        if time.monotonic() > busy:
+            time.sleep(2e-5)
+    return True
 
 
 # -- random numbers ---------------------------------------------------------------------------------------------------
@@ -174,15 +190,18 @@ class _Draws:
 
 
 def _jump(rng: np.random.Generator, count: int) -> None:
-    """Bring the generator, a PCG64, to where it is after `count` uniform float32. It makes 64 bits at once, and keeps
-    the second half for the next number."""
-    if count and rng.bit_generator.state["has_uint32"]:
-        rng.random(dtype=np.float32)
-        count -= 1
-    if count > 1:
-        rng.bit_generator.advance(count // 2)
-    if count % 2:
-        rng.random(dtype=np.float32)
+    """Bring the generator, a PCG64, to where it is after `count` uniform float32.
+
+    It makes 64 bits at once and keeps the second half for the next number. It jumps over pairs of numbers, but not over
+    the last one, so that what it keeps is the same, too.
+    """
+    if count > 4:
+        half = rng.bit_generator.state["has_uint32"]
+        pairs = (count - half) // 2 - 1
+        rng.random(half, dtype=np.float32)
+        rng.bit_generator.advance(pairs)
+        count -= half + 2 * pairs
+    rng.random(count, dtype=np.float32)
 
 
 # -- when a process fails ---------------------------------------------------------------------------------------------
@@ -192,16 +211,13 @@ def failing() -> bool:
     """Asked by a process that is about to end with an error: do all of them fail? It waits a moment for the others."""
     if size() == 1:
         return True
-    arrived, end = _failures.Ibarrier(), time.monotonic() + PATIENCE
-    while not arrived.Test():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
+    return _finish(_failures.Ibarrier(), time.monotonic() + PATIENCE)
 
 
 def abort(code: int) -> None:
     """End all processes, which may be waiting for this one; mpirun leaves with `code`."""
+    sys.stderr.flush()
+    time.sleep(0.1)  # in which mpirun passes on what was said
     _mpi.COMM_WORLD.Abort(code)
 
 
@@ -210,7 +226,6 @@ def _abort_after(hook: Any) -> Any:
 
     def excepthook(*error: Any) -> None:
         hook(*error)
-        sys.stderr.flush()
         abort(1)
 
     return excepthook
