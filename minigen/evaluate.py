@@ -11,7 +11,7 @@ from . import backend
 from .evaluation import MODALITIES
 from .saved import trained
 from .training import runs
-from .training.command import Parser, guarded, refuse_foreign, run_parser
+from .training.command import Parser, asked_of, guarded, run_parser
 from .training.files import atomic, write_json
 
 
@@ -29,11 +29,13 @@ def parser(modalities: Iterable[str] = MODALITIES) -> Parser:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    asked = vars(parser().parse_args(argv))
-    folder = Path(os.path.expanduser(asked.pop("run")))
-    with backend.use(asked.pop("backend", None) or backend.current()):
-        name, model = trained(folder, best=asked.pop("best"))
-        refuse_foreign(parser([model.modality]), argv, name)
+    asked = parser().parse_args(argv)
+    folder = Path(os.path.expanduser(asked.run))
+    with backend.use(getattr(asked, "backend", None) or backend.current()):
+        name, model = trained(folder, best=asked.best)
+        asked = vars(asked_of(parser([model.modality]), argv, name))
+        for option in ("run", "best", "backend"):
+            asked.pop(option, None)
         asked.setdefault("data", runs.read(folder)["config"]["data"])
         report = {"model": name, **asked, **MODALITIES[model.modality].evaluate(model, **asked)}
     print(MODALITIES[model.modality].table(name, report))

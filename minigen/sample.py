@@ -12,7 +12,7 @@ import numpy as np
 from . import backend
 from .sampling import MODALITIES, Run
 from .saved import trained
-from .training.command import Parser, guarded, refuse_foreign, run_parser, whole
+from .training.command import Parser, asked_of, guarded, run_parser, whole
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def _main(argv: Sequence[str] | None) -> int:
     folder = Path(os.path.expanduser(asked.run))
     with backend.use(getattr(asked, "backend", None) or backend.current()):
         name, model = trained(folder, best=asked.best)
-        refuse_foreign(parser([model.modality]), argv, name)
+        asked = asked_of(parser([model.modality]), argv, name)
         out = MODALITIES[model.modality].draw(Run(name, model, folder, np.random.default_rng(asked.seed)), asked)
     if out is not None:
         print(out)

@@ -110,6 +110,10 @@ def transpositions(scores: Sequence[Score], keys: int) -> list[Score]:
     ]
 
 
+def _sorted(notes: Iterable[Note]) -> tuple[Note, ...]:
+    return tuple(sorted(notes, key=lambda note: (note.start, note.pitch)))
+
+
 # -- melody tokens ----------------------------------------------------------------------------------------------------
 
 
@@ -174,7 +178,7 @@ def decode_roll(roll: ArrayLike, step: int = GRID, metre: tuple[int, int] = (4, 
     keys, starts = np.nonzero(edges.T == 1)  # for each key in order of time, so that starts and ends agree
     _, ends = np.nonzero(edges.T == -1)
     notes = zip((starts * step).tolist(), ((ends - starts) * step).tolist(), (keys + LOWEST).tolist())
-    return Score(tuple(sorted(Note(*note) for note in notes)), len(roll) * step, metre, title)
+    return Score(_sorted(Note(*note) for note in notes), len(roll) * step, metre, title)
 
 
 # -- MIDI files -------------------------------------------------------------------------------------------------------
@@ -224,9 +228,7 @@ def read_midi(path: str | os.PathLike[str]) -> Score:
         metre = (4, 4)
     last = max(at(time), *(start + length for (start, _), length in notes.items()))
     steps = -(-last // bar_of(metre)) * bar_of(metre)
-    return Score(
-        tuple(sorted(Note(start, length, pitch) for (start, pitch), length in notes.items())), steps, metre, path.stem
-    )
+    return Score(_sorted(Note(start, n, pitch) for (start, pitch), n in notes.items()), steps, metre, path.stem)
 
 
 def write_midi(file: str | os.PathLike[str] | Any, score: Score) -> None:
@@ -298,9 +300,9 @@ def _tune(where: str, bars: list[list[str]], head: dict[str, str], metre: tuple[
             now += length
         rights = {pickup if pickup and not number else full} | ({full - pickup} if number == len(bars) - 1 else set())
         if now - begin not in rights:
-            right = " or ".join(str(steps / GRID) for steps in sorted(rights))
-            came = (now - begin) / GRID
-            raise DataError(f"{where}: expected bar {number + 1} to have {right} quarter notes, came {came}.")
+            right = " or ".join(f"{float(steps) / GRID:g}" for steps in sorted(rights))
+            came = float(now - begin) / GRID
+            raise DataError(f"{where}: expected bar {number + 1} to have {right} quarter notes, came {came:g}.")
     if not notes:
         raise DataError(f"{where}: expected notes, came none.")
     return Score(tuple(notes), -(-int(now) // full) * full, metre, title)

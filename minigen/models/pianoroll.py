@@ -21,7 +21,7 @@ from ..datasets import MusicSet, Score, decode_roll, encode_roll, transpositions
 from ..datasets.music import GRID, KEYS
 from ..optim import Adam, Player
 from ..tensor import Tensor, no_grad
-from .config import Preset, Scheduled, fraction
+from .config import DEEPEST, Preset, Scheduled, at_most, fraction
 
 __all__ = ["PRESETS", "PianoRoll", "PianoRollConfig"]
 
@@ -35,7 +35,7 @@ class PianoRollConfig(Scheduled):
     block    steps in the parts that longer pieces are cut into for training
     width    of each LSTM layer
     layers   over each other
-    dropout  of x, between layers and before the logits
+    dropout  between layers and before the logits
     clip     the largest norm of the gradients
     """
 
@@ -45,13 +45,13 @@ class PianoRollConfig(Scheduled):
     keys: int = 12
     block: int = 128
     width: int = 256
-    layers: int = 1
+    layers: int = at_most(1, DEEPEST)
     dropout: float = fraction(0.0)
     clip: float = 1.0
 
 
 class PianoRoll(nn.Module):
-    """dropout → LSTM → dropout → Linear to a logit for each key"""
+    """LSTM → dropout → Linear to a logit for each key"""
 
     modality = "music"
     config: PianoRollConfig
@@ -67,7 +67,7 @@ class PianoRoll(nn.Module):
 
     def forward(self, x: Any, state: Any = None, rng: Any = None) -> tuple[Tensor, Any]:
         """Logits of the step after each, and the state after the last        (N, T, 88) -> (N, T, 88), state"""
-        h, state = self.cell(self.dropout(x, rng=rng), state, rng=rng)
+        h, state = self.cell(x, state, rng=rng)
         return self.output(self.dropout(h, rng=rng)), state
 
     # -- training -------------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ class PianoRoll(nn.Module):
         """The mean over the steps of all parts of the sum over keys, in nats."""
         x, lengths = batch
         x = x.astype("float32")
-        nll = ops.sum(self._nll(x, rng=rng)[0], axis=2)
+        nll = ops.sum(self._nll(x, rng), axis=2)
         counts = xp.arange(x.shape[1], like=x) < lengths[:, None]
         (steps,) = distributed.mean(counts.sum() / len(counts))  # of a part of the whole batch, on average
         return ops.sum(nll * counts) / len(counts) / steps, {}
@@ -94,7 +94,8 @@ class PianoRoll(nn.Module):
     def _nll(self, x: Array, rng: Any = None) -> Tensor:
         """−ln p of each key at each step, given the steps before        (N, T, 88) -> (N, T, 88)"""
         before = xp.concatenate([xp.zeros_like(x[:, :1]), x[:, :-1]], axis=1)
-        return ops.bce_with_logits(self(before, rng=rng)[0], x, "none")
+        logits, _ = self(before, rng=rng)
+        return ops.bce_with_logits(logits, x, "none")
 
     # -- measuring ------------------------------------------------------------------------------------------------
     def nll(self, score: Score) -> np.ndarray:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,7 @@ from ..backend import BACKENDS
 from ..errors import ConfigError, MinigenError, NonFiniteError
 from .stop import duration
 
+HALF = 400  # characters of the beginning and the end of a sentence that are always shown
 EXIT_CODES = "exit codes: 0 done, 2 impossible request or damaged input, 3 a number became infinite or NaN, 130 Ctrl-C"
 
 
@@ -52,20 +54,29 @@ def run_parser(name: str, description: str, modalities: Iterable[Any]) -> Parser
     p.add_argument("--best", action="store_true", default=False, help="not the last checkpoint, but the best")
     p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of what is drawn (default: 0)")
     p.add_argument("--backend", metavar="NAME", help=f"auto, {', '.join(BACKENDS)} (default: auto)")
+    types: dict[str, Any] = {}
     for module in modules:
-        module.add_options(p.add_argument_group(module.TITLE))
+        group = p.add_argument_group(module.TITLE)
+        module.add_options(group)
+        for action in group._group_actions:
+            for option in action.option_strings:
+                if types.setdefault(option, action.type) is not action.type:
+                    action.type = types[option] = None  # the parser of the model's own modality will know
     return p
 
 
-def refuse_foreign(parser: Parser, argv: Sequence[str] | None, model: str) -> None:
-    """Raise ConfigError for an option that the parser of a model's own modality has not."""
-    _, foreign = parser.parse_known_args(argv)
+def asked_of(parser: Parser, argv: Sequence[str] | None, model: str) -> argparse.Namespace:
+    """What the parser of a model's own modality understands. Raises ConfigError for an option that it has not."""
+    asked, foreign = parser.parse_known_args(argv)
     if foreign:
         raise ConfigError(f"{foreign[0]}: {model!r} is no model for this option; --help shows whose it is.")
+    return asked
 
 
 def guarded(name: str, command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
     """Run a command; what goes wrong is one sentence on standard error and an exit code, never a traceback."""
+    if hasattr(sys.stdout, "reconfigure"):  # a name or a text may hold what the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return command(argv)
     except SystemExit as exit:  # --help and --version
@@ -82,14 +93,17 @@ def guarded(name: str, command: Callable[[Sequence[str] | None], int], argv: Seq
         sys.stderr.close()
         return 141
     except OSError as error:
-        return _say(name, f"{error.filename or 'a file'}: {error.strerror or error}.", 2)
+        return _say(name, f"{error.filename or 'the output'}: {error.strerror or error}.", 2)
 
 
 def _say(name: str, sentence: object, code: int) -> int:
     """Say why the command ends. Of what all processes have met the first one speaks; one that fails alone ends all."""
     together = distributed.failing()
     if distributed.rank() == 0 or not together:
-        print(f"{name}: {' '.join(str(sentence).split())}", file=sys.stderr, flush=True)
+        text = " ".join(str(sentence).split()).encode(errors="backslashreplace").decode()
+        if len(text) > 2 * HALF:  # what came was too long to repeat
+            text = f"{text[:HALF]} … {text[-HALF:]}"
+        print(f"{name}: {text}", file=sys.stderr, flush=True)
     if not together:
         distributed.abort(code)
     return code
@@ -106,6 +120,7 @@ def closest(what: str, name: str, known: Iterable[str]) -> ConfigError:
 # -- the types of arguments -------------------------------------------------------------------------------------------
 
 
+@functools.cache
 def whole(least: int) -> Callable[[str], int]:
     """An argument that is a whole number, at least so large."""
 
@@ -121,6 +136,7 @@ def whole(least: int) -> Callable[[str], int]:
     return parse
 
 
+@functools.cache
 def number(least: float, most: float = math.inf) -> Callable[[str], float]:
     """An argument that is a number, in a range."""
 
