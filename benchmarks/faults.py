@@ -9,8 +9,8 @@ not older than one interval; after each finished run its parameters, optimizers,
 those of a run that nobody disturbed, byte for byte. A moment is some milliseconds after a step of the next third of
 the run, or, one time in four, after the start: so they do not depend on how busy the machine is.
 
-`hour` trains `gan` with its own settings on one thread, as a user would, and looks at the process from outside whenever
-it logs: its resident memory, and the processor time of each step. Processor time does not count what other processes
+`hour` trains `gan` of its own size on one thread, and looks at the process from outside whenever it logs: at its
+resident memory, and the processor time of each step. Processor time does not count what other processes
 take, but they share the caches, so the least of a window says more than its mean.
 """
 
@@ -147,8 +147,9 @@ def outcome(run: Path) -> dict[str, Any]:
 
 def hour(minutes: float, folder: Path) -> dict[str, Any]:
     """Train for so long; (time, resident memory, processor time, step) at each line of the log, and what follows."""
-    run, steps = folder / "run", round(minutes * 6000)
-    process = train("gan", "--steps", steps, "--budget", f"{minutes}m", "--out", run)
+    run, settings = folder / "run", folder / "hour.toml"
+    settings.write_text("log_every = 200\nsample_every = 5000\n")
+    process = train("gan", "--config", settings, "--steps", 10**7, "--budget", f"{minutes}m", "--out", run)
     size, rows = 0, []
     while process.poll() is None:
         log = run / runs.METRICS

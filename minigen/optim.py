@@ -104,15 +104,21 @@ class Optimizer:
     def load_state_dict(self, state: dict[str, dict]) -> None:
         """Go on where the optimizer that gave `state` stood. Nothing is changed if `state` does not fit."""
         arrays, scalars = state["arrays"], state["scalars"]
+        if not isinstance(scalars, dict):
+            raise ConfigError(f"{self.name}: expected the scalars of a state, a dict, got a {type(scalars).__name__}.")
         for name in ("optimizer", "lr", "steps"):
             if name not in scalars:
                 raise ConfigError(f"{self.name}: the state lacks {name!r}.")
         if scalars["optimizer"] != self.name:
             raise ConfigError(f"{self.name}: the state was saved by {scalars['optimizer']}; use that optimizer.")
-        if len(scalars["steps"]) != len(self.steps):
+        lr, steps = scalars["lr"], scalars["steps"]
+        counted = isinstance(steps, list) and all(isinstance(t, int) and t >= 0 for t in steps)
+        if not counted or not isinstance(lr, int | float) or not 0 <= lr < math.inf:
             raise ConfigError(
-                f"{self.name}: the state is of {len(scalars['steps'])} parameters, but there are {len(self.steps)}."
+                f"{self.name}: no optimizer can have the steps {steps!r} and lr {lr!r}; take another state."
             )
+        if len(steps) != len(self.steps):
+            raise ConfigError(f"{self.name}: the state is of {len(steps)} parameters, but there are {len(self.steps)}.")
         targets = {f"{name}.{i}": a for name, of in self.state.items() for i, a in enumerate(of)}
         for name in sorted(targets.keys() ^ arrays.keys()):
             raise ConfigError(f"{self.name}: the state {'lacks' if name in targets else 'has an unknown'} {name!r}.")
@@ -124,7 +130,7 @@ class Optimizer:
                 )
         for name, target in targets.items():
             target[...] = backend.to(arrays[name], backend.backend_of(target))
-        self.lr, self.steps = scalars["lr"], list(scalars["steps"])
+        self.lr, self.steps = lr, list(steps)
 
     def _positive(self, name: str, value: float) -> float:
         if not 0 < value < math.inf:

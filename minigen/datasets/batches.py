@@ -96,7 +96,7 @@ class Batches:
             bits.state = state["epoch_start"]
             order = self.generator.permutation(self.n)
             bits.state = state["generator"]
-        except (TypeError, ValueError, KeyError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             bits.state = before
             raise ConfigError(
                 f"Batches: the saved generator does not fit {type(bits).__name__} ({error}); "

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, DtypeError
 from . import remote
+from .files import read_file
 
 DEFAULT = "python-docs"
 SHAKESPEARE = "tiny-shakespeare"
@@ -67,13 +68,7 @@ def load_text(name_or_path: str | os.PathLike[str] = DEFAULT) -> str:
 
 def read_text(path: str | os.PathLike[str]) -> str:
     """The text of a file in UTF-8, with "\\n" for every line end and without a byte-order mark."""
-    if os.path.isdir(path):
-        raise DataError(f"{path}: expected a text file, came a folder; name a file in it.")
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path.") from error
-    return decoded(content, str(path))
+    return decoded(read_file(path, "a text file"), str(path))
 
 
 def decoded(content: bytes, name: str) -> str:
@@ -108,9 +103,11 @@ def load_poems(path: str | os.PathLike[str]) -> list[Poem]:
 
     This is the format of the collection chinese-poetry. Poems without lines are left out.
     """
+    content = read_text(path)
     try:
-        items = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+        items = json.loads(content)
+        str(items).encode()  # JSON may spell halves of characters, which are no text
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected poems in JSON, came a syntax error ({error}); check the file.") from error
     if not isinstance(items, list):
         raise DataError(f"{path}: expected a list of poems, came {type(items).__name__}; check the file.")

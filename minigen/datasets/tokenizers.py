@@ -22,8 +22,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import ConfigError, DataError, DtypeError
+from .files import read_file
 
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>")
+MOST_BYTES = 1 << 23  # of a file, and of all symbols of a tokenizer together
 
 
 class Tokenizer(ABC):
@@ -189,7 +191,7 @@ class BPETokenizer(ByteTokenizer):
 
     def __init__(self, merges: Sequence[Sequence[int]], special_tokens: bool = False) -> None:
         self.merges = [(int(a), int(b)) for a, b in merges]
-        self._pieces = [bytes([byte]) for byte in range(256)]
+        self._pieces, size = [bytes([byte]) for byte in range(256)], 0
         for i, (a, b) in enumerate(self.merges):
             if not (0 <= a < 256 + i and 0 <= b < 256 + i):
                 raise ConfigError(
@@ -197,6 +199,11 @@ class BPETokenizer(ByteTokenizer):
                     "a merge joins bytes and the results of earlier merges."
                 )
             self._pieces.append(self._pieces[a] + self._pieces[b])
+            size += len(self._pieces[-1])
+            if size > MOST_BYTES:  # each merge may double the one before
+                raise ConfigError(
+                    f"BPETokenizer: expected symbols of at most {MOST_BYTES:,} bytes together, came more."
+                )
         super().__init__(special_tokens)
         self.vocab_size += len(self.merges)
 
@@ -312,11 +319,10 @@ def tokenizer_from_dict(saved: dict[str, Any]) -> Tokenizer:
 
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """The tokenizer in a file that ``save`` wrote. Raises DataError for a file that is missing or something else."""
+    content = read_file(path, "a tokenizer in JSON", MOST_BYTES)
     try:
-        saved = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path.") from error
-    except ValueError as error:
+        saved = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected a tokenizer in JSON, came something else; save it again.") from error
     try:
         return tokenizer_from_dict(saved)

@@ -18,7 +18,7 @@ from .. import backend, nn, ops
 from ..backend import Array
 from ..optim import Adam, Player, RMSprop
 from ..tensor import Tensor, no_grad
-from .config import Preset, Scheduled, choice, fraction
+from .config import DEEPEST, Preset, Scheduled, at_most, choice, fraction
 from .language import LanguageModel, TextConfig
 
 __all__ = ["PRESETS", "CharLM", "CharLMConfig"]
@@ -43,7 +43,7 @@ class CharLMConfig(TextConfig, Scheduled):
     """
 
     cell: str = choice("lstm", tuple(CELLS))
-    layers: int = 2
+    layers: int = at_most(2, DEEPEST)
     embedding: int = 64
     width: int = 256
     dropout: float = fraction(0.2)

@@ -13,12 +13,20 @@ from typing import Any, ClassVar, TypeVar
 from ..errors import ConfigError
 from ..optim import cosine
 
-__all__ = ["Config", "Preset", "Scheduled", "choice", "fraction", "no_such", "override"]
+__all__ = ["DEEPEST", "Config", "Preset", "Scheduled", "at_most", "choice", "fraction", "no_such", "override"]
+
+LARGEST = 1 << 24  # a size in a model: the product of several is still a number that memory can be asked for
+DEEPEST = 1000  # layers
 
 
 def choice(default: str, options: tuple[str, ...]) -> Any:
     """A setting that is one of several words."""
     return field(default=default, metadata={"options": options})
+
+
+def at_most(default: int, most: int) -> Any:
+    """A whole number with a limit of its own."""
+    return field(default=default, metadata={"most": most})
 
 
 def fraction(default: float) -> Any:
@@ -28,7 +36,8 @@ def fraction(default: float) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What every model needs to be trained. Whole numbers are from 1, other numbers positive, unless they say else.
+    """What every model needs to be trained. Whole numbers are from 1 to LARGEST, other numbers positive, unless they
+    say else.
 
     data         a data set by name, or a folder
     steps        length of the training
@@ -40,7 +49,7 @@ class Config:
 
     reads: ClassVar[str] = "images"  # the kind of data, see datasets.load_set
     data: str = "digits"
-    steps: int = 1000
+    steps: int = at_most(1000, 1 << 53)
     batch_size: int = 64
     lr: float = 1e-3
 
@@ -103,7 +112,7 @@ def _checked(setting: dataclasses.Field, kind: Any, value: Any) -> Any:
     """The value in its type: a whole number may stand for a float, a list (from JSON or TOML) for a tuple."""
     name, options = setting.name, setting.metadata.get("options")
     if options is not None and value not in options:
-        raise ConfigError(no_such(name, value, options))
+        raise ConfigError(no_such(name, str(value), options))
     if kind is str:
         if not isinstance(value, str):
             raise ConfigError(f"{name}: expected a word, got {value!r}.")
@@ -117,12 +126,13 @@ def _checked(setting: dataclasses.Field, kind: Any, value: Any) -> Any:
             raise ConfigError(f"{name}: expected true or false, got {value!r}.")
         return value
     if typing.get_origin(kind) is tuple:
-        if not isinstance(value, list | tuple) or not value or not all(map(_is_size, value)):
+        if not isinstance(value, list | tuple) or not 1 <= len(value) <= DEEPEST or not all(map(_is_size, value)):
             raise ConfigError(f"{name}: expected a list of whole numbers from 1, got {value!r}.")
         return tuple(value)
     if kind is int:
-        if not _is_size(value):
-            raise ConfigError(f"{name}: expected a whole number from 1, got {value!r}.")
+        if not _is_size(value, most := setting.metadata.get("most", LARGEST)):
+            to = f" to {most}" if isinstance(value, int) and value > 1 else ""
+            raise ConfigError(f"{name}: expected a whole number from 1{to}, got {value!r}.")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{name}: expected a number, got {value!r}.")
@@ -134,5 +144,5 @@ def _checked(setting: dataclasses.Field, kind: Any, value: Any) -> Any:
     return float(value)
 
 
-def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _is_size(value: Any, most: int = LARGEST) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most

@@ -17,7 +17,7 @@ from .. import backend, nn, ops
 from ..backend import Array, xp
 from ..optim import AdamW, Player, cosine
 from ..tensor import Tensor
-from .config import Preset, fraction
+from .config import DEEPEST, Preset, at_most, fraction
 from .language import LanguageModel, TextConfig
 
 __all__ = ["GPT", "PRESETS", "GPTConfig"]
@@ -37,7 +37,7 @@ class GPTConfig(TextConfig):
     clip          the largest norm of the gradients
     """
 
-    layers: int = 4
+    layers: int = at_most(4, DEEPEST)
     heads: int = 4
     width: int = 128
     dropout: float = fraction(0.0)

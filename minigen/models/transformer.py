@@ -17,7 +17,7 @@ from .. import backend, nn, ops
 from ..backend import Array, xp
 from ..optim import Adam, Player, cosine
 from ..tensor import Tensor
-from .config import Preset, fraction
+from .config import DEEPEST, Preset, at_most, fraction
 from .translation import PairConfig, TranslationModel
 
 __all__ = ["PRESETS", "Transformer", "TransformerConfig"]
@@ -37,7 +37,7 @@ class TransformerConfig(PairConfig):
     clip      the largest norm of the gradients
     """
 
-    layers: int = 2
+    layers: int = at_most(2, DEEPEST)
     heads: int = 4
     width: int = 64
     dropout: float = fraction(0.0)

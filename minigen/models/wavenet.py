@@ -25,7 +25,7 @@ from ..optim import Adam, Player
 from ..tensor import Tensor, no_grad
 from . import decoding
 from .audio import AudioConfig, AudioModel, alike
-from .config import Preset
+from .config import DEEPEST, Preset, at_most
 
 __all__ = ["PRESETS", "TwoSigmoid", "TwoSigmoidConfig", "WaveNet", "WaveNetConfig"]
 
@@ -42,7 +42,7 @@ class WaveNetConfig(AudioConfig):
     skip       channels of s, and of the layer behind it
     """
 
-    layers: int = 10
+    layers: int = at_most(10, DEEPEST)
     cycle: int = 10
     channels: int = 32
     skip: int = 64

@@ -113,7 +113,7 @@ def _read(path: Path, arrays_path: Path) -> Checkpoint:
         raise DataError(f"{path}: its content does not have the SHA-256 that it names; the file is damaged.")
     sealed, step = record.pop("arrays", None), record.pop("step", None)
     size = sealed.get("bytes") if isinstance(sealed, dict) else None
-    if not isinstance(step, int) or not isinstance(size, int):
+    if not isinstance(step, int) or not isinstance(size, int) or min(step, size) < 0:
         raise DataError(f"{path}: expected entries step and arrays; the file is damaged.")
     data = read_file(arrays_path, f"the arrays of {path.name}", size)
     if len(data) != size:

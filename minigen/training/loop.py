@@ -320,9 +320,13 @@ class Trainer:
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
         """Go on from a checkpoint. Raises an error that says what does not fit this model or these data."""
-        missing = {"seconds", "optimizers", "data", "rng"} - saved.record.keys()
-        if missing:
-            raise DataError(f"{saved.path}: expected an entry {', '.join(sorted(missing))}; the file is damaged.")
+        for name, kind in {"seconds": float, "optimizers": dict, "data": dict, "rng": dict}.items():
+            if not isinstance(saved.record.get(name), kind):
+                raise DataError(f"{saved.path}: expected an entry {name}, a {kind.__name__}; the file is damaged.")
+        if not 0 <= saved.record["seconds"] < math.inf:
+            raise DataError(
+                f"{saved.path}: no run can have taken {saved.record['seconds']} seconds; the file is damaged."
+            )
         names = [player.name for player in self.model.players]
         if sorted(saved.record["optimizers"]) != sorted(names):
             theirs = ", ".join(saved.record["optimizers"])
@@ -335,9 +339,14 @@ class Trainer:
             self.batches.load_state_dict(saved.record["data"])
         except MinigenError as error:
             raise type(error)(f"{saved.path}: {error}") from error
-        self.rng.bit_generator.state = saved.record["rng"]
+        try:
+            self.rng.bit_generator.state = saved.record["rng"]
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{saved.path}: expected the state of a generator ({error}); the file is damaged."
+            ) from error
         self.step = self.saved = self._logged = saved.step
-        self._seconds = float(saved.record["seconds"])
+        self._seconds = saved.record["seconds"]
 
     def _tell(self, event: str, *what: Any) -> None:
         for callback in self.callbacks:

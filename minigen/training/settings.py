@@ -15,7 +15,7 @@ from ..errors import ConfigError, DataError
 from .checkpoint import KEPT
 from .command import closest, seconds, whole
 
-MOST_TOML = 1 << 20  # bytes
+MOST_TOML = 1 << 15  # bytes; deep tables take time that grows with the square
 
 
 @dataclass(frozen=True)
