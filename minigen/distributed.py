@@ -30,7 +30,8 @@ from .errors import BackendError, ConfigError
 __all__ = ["Shard", "abort", "alone", "failing", "mean", "most", "rank", "size", "start", "wait", "whole"]
 
 LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")  # where MPICH's and Open MPI's mpirun say how many they have started
-SPIN = 1e-4  # seconds for which a process looks for an answer all the time, and then now and then
+SPIN = 1e-4  # seconds for which a process looks for an answer all the time; then it looks now and then
+RATE = 1e9  # of a large message it looks for so many bytes a second longer
 PATIENCE = 5.0  # seconds that one process waits for the others to fail as it does
 
 _mpi: Any = None  # mpi4py.MPI, once it has been asked for
@@ -118,7 +119,7 @@ def mean(*arrays: Array) -> list[Array]:
     flat = xp.concatenate([a.reshape(-1) for a in arrays])
     message = backend.to_host(flat)
     message *= _shard.length / _shard.n
-    _finish(_mpi.COMM_WORLD.Iallreduce(_mpi.IN_PLACE, message))
+    _finish(_mpi.COMM_WORLD.Iallreduce(_mpi.IN_PLACE, message), message.nbytes)
     flat = backend.to(message, backend.name_of(flat))
     ends = np.cumsum([a.size for a in arrays]).tolist()
     return [flat[end - a.size : end].reshape(a.shape) for a, end in zip(arrays, ends)]
@@ -139,13 +140,14 @@ def wait() -> None:
         _finish(_mpi.COMM_WORLD.Ibarrier())
 
 
-def _finish(request: Any, end: float = math.inf) -> bool:
-    """Wait for the other processes, until the time `end` at most: has all arrived?
+def _finish(request: Any, size: int = 0, patience: float = math.inf) -> bool:
+    """Wait for the other processes, and for `size` bytes to pass: has all arrived, before patience ends?
 
     MPI's own waiting never lets go of a core. Where there are more processes than cores, the one that is waited for
-    needs it: an average took six times as long.
+    needs it: an average of a few numbers took six times as long. But while bytes pass, MPI must be asked to go on.
     """
-    busy = time.monotonic() + SPIN
+    begin = time.monotonic()
+    end, busy = begin + patience, begin + SPIN + size / RATE
     while not request.Test():
         if time.monotonic() > end:
             return False
@@ -211,7 +213,7 @@ def failing() -> bool:
     """Asked by a process that is about to end with an error: do all of them fail? It waits a moment for the others."""
     if size() == 1:
         return True
-    return _finish(_failures.Ibarrier(), time.monotonic() + PATIENCE)
+    return _finish(_failures.Ibarrier(), patience=PATIENCE)
 
 
 def abort(code: int) -> None:
