@@ -30,6 +30,10 @@ SMALL = {
     "seq2seq": RECURRENT,
     "seq2seq-plain": RECURRENT,
     "transformer": {"batch_size": 8, "layers": 1, "width": 32},
+    "melody": {"batch_size": 8, "embedding": 16, "widths": (32,), "block": 16},
+    "melody-a9": {"batch_size": 8, "embedding": 16, "widths": (32,), "block": 16, "primer": 6},
+    "melody-b10": {"batch_size": 8, "embedding": 16, "widths": (32, 24), "block": 16},
+    "pianoroll": {"batch_size": 8, "width": 32, "block": 16},
     "wavenet": {"batch_size": 8, "layers": 3, "channels": 8, "skip": 8, "block": 64},
     "wavenet-b6": {"batch_size": 8, "embedding": 8, "width": 16, "block": 16},
 }  # the others as they are, with 16 examples in a batch

@@ -6,7 +6,7 @@ trains and measures every row that has no result yet and writes ``benchmarks/res
 ``benchmarks/results/quality/README.md``. An interrupted training goes on where it stopped.
 """
 
-from . import exact, images, sequences, sound
+from . import exact, images, music, sequences, sound
 from .rows import Row
 
-ROWS: dict[str, Row] = {row.name: row for module in (exact, images, sequences, sound) for row in module.ROWS}
+ROWS: dict[str, Row] = {row.name: row for module in (exact, images, sequences, music, sound) for row in module.ROWS}

@@ -214,16 +214,16 @@ PRESETS = {
     "melody": Preset(
         "LSTM over the notes and rests of a melody, a token for each sixteenth",
         Melody,
-        MelodyConfig(steps=1500, batch_size=32, lr=3e-3, schedule="cosine", dropout=0.3),
+        MelodyConfig(steps=1500, batch_size=16, lr=4e-3, schedule="cosine", dropout=0.4),
     ),
     "melody-b10": Preset(
         "LSTM with the sizes of article B: 256, 512, 512 over each other",
         Melody,
-        MelodyConfig(widths=(256, 512, 512), steps=1000, batch_size=16, lr=1e-3, schedule="cosine", dropout=0.3),
+        MelodyConfig(widths=(256, 512, 512), steps=1000, batch_size=16, lr=1e-3, schedule="cosine", dropout=0.4),
     ),
     "melody-a9": Preset(
         "LSTM encoder of a primer and decoder of its continuation, with the sizes of article A",
         Continuation,
-        ContinuationConfig(widths=(128,), steps=1500, batch_size=32, lr=3e-3, schedule="cosine", dropout=0.3),
+        ContinuationConfig(widths=(128,), steps=1500, batch_size=16, lr=4e-3, schedule="cosine", dropout=0.4),
     ),
 }

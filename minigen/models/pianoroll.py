@@ -43,7 +43,7 @@ class PianoRollConfig(Scheduled):
     data: str = "folk"
     grid: int = GRID
     keys: int = 12
-    block: int = 128
+    block: int = 64
     width: int = 256
     layers: int = at_most(1, DEEPEST)
     dropout: float = fraction(0.0)
@@ -127,6 +127,6 @@ PRESETS = {
     "pianoroll": Preset(
         "LSTM over a piano roll, one Bernoulli for each of 88 keys",
         PianoRoll,
-        PianoRollConfig(steps=1500, batch_size=32, lr=3e-3, schedule="cosine", dropout=0.3),
+        PianoRollConfig(steps=4000, batch_size=16, lr=5e-3, schedule="cosine", dropout=0.3),
     ),
 }
