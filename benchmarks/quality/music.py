@@ -24,11 +24,11 @@ def below_chains(figures: Figures) -> bool:
 
 
 ROWS = [
-    Row("pianoroll", "pianoroll on JSB chorales: 88 keys, a step each quarter note, 229 pieces to train in twelve keys, "
-        "mean over all steps of the 77 test pieces but their first", "<= 8.7 nats per step",
+    Row("pianoroll", "pianoroll on JSB chorales: 88 keys, a step each quarter note, 229 pieces to train in twelve "
+        "keys, mean over all steps of the 77 test pieces but their first", "<= 8.7 nats per step",
         held_out("pianoroll", "jsb", 60), lambda f: f["nats"] <= 8.7, 8),
-    Row("melody", "melody on 53 folk melodies in twelve keys, beside chains of n-grams of the same tokens with modified "
-        "Kneser-Ney smoothing, in twelve keys and in their own; 13 held out", "below every chain",
+    Row("melody", "melody on 53 folk melodies in twelve keys, beside chains of n-grams of the same tokens with "
+        "modified Kneser-Ney smoothing, in twelve keys and in their own; 13 held out", "below every chain",
         held_out("melody", "folk", 60), below_chains, 4),
     Row("melody-a9", "melody-a9, article A's encoder and decoder [A9], behind primers of 64 steps", "reported",
         held_out("melody-a9", "folk", 60), lambda f: True, 4),
