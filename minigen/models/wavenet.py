@@ -232,11 +232,11 @@ PRESETS = {
     "wavenet": Preset(
         "WaveNet of 10 layers: dilated causal convolutions with gates, over 256 codes, told the class",
         WaveNet,
-        WaveNetConfig(steps=1000, batch_size=4, lr=6e-3, schedule="cosine"),
+        WaveNetConfig(steps=400, batch_size=4, lr=6e-3, schedule="cosine"),
     ),
     "wavenet-b6": Preset(
         "the recurrent cell of two sigmoids that article B calls WaveNet, on the same sounds",
         TwoSigmoid,
-        TwoSigmoidConfig(steps=600, batch_size=64, lr=6e-3, schedule="cosine"),
+        TwoSigmoidConfig(steps=400, batch_size=64, lr=6e-3, schedule="cosine"),
     ),
 }
