@@ -19,6 +19,7 @@ from .threads import share
 __all__ = ["attention", "attention_gradients"]
 
 BLOCK = 64
+LANES = 16  # numbers of a vector, or of several
 ONE = FACTORS[np.dtype(F)]
 
 
@@ -77,9 +78,11 @@ def _forward(first, last, scratch, shape, q, k, v, y, p, mask, masked, causal, s
                     for j in range(limit):
                         if not mask[n, h, r, j]:
                             row[j] = F(-np.inf)
+                whole = min(U, (limit + LANES - 1) // LANES * LANES)  # what is left over would be done one by one
+                row[limit:whole] = F(-np.inf)
                 if limit > 0:
-                    _softmax(row[:limit], scale)
-                row[limit:] = F(0)
+                    _softmax(row[:whole], scale)
+                row[whole:] = F(0)
             gemm(False, False, m, e, seen, p_block, U, _row(v, n, h, 0), v[3], 0, _row(y, n, h, i), y[3], one)
 
 

@@ -21,7 +21,7 @@ __all__ = ["product"]
 
 WORK = 1e7  # operations that are worth a thread in tiles: some 0.1 ms
 SHARE = 5e6  # operations that are worth a thread of BLAS: with a tenth of that `gan` was slower on two than on one
-LEAST = 384  # rows for tiles
+LEAST = 64  # rows for tiles
 ALONG, ACROSS = 512, 128  # how much of a sum is done at a time, of an x that lies in rows, or in columns
 BLAS = OpenBlas(np.linalg._umath_linalg.__file__)  # NumPy's
 TILES = usable()
@@ -42,17 +42,19 @@ def _columns(first, last, scratch, n, k, x, ldx, tx, w, ldw, tw, beta, y, ldy, s
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _tiles(first, last, scratch, x, row, step, w, transposed, bias, y, steps, depth):
-    """The rows first … last of y = x w + b, `depth` of the sum's steps at a time; x and b, which may be 0 for none, are
-    addresses, w is (k, m), or `transposed`"""
-    m = y.shape[1]
-    to = y.ctypes.data + 4 * m * first
+def _tiles(first, last, scratch, by_rows, x, row, step, w, transposed, bias, y, steps, depth):
+    """The rows first … last of y = x w + b, or its columns LANES first … LANES last, `depth` of the sum's steps at a
+    time; x and b, which may be 0 for none, are addresses, w is (k, m), or `transposed`"""
+    n, m = y.shape
+    top, bottom, left, right = (first, last, 0, m) if by_rows else (0, n, LANES * first, LANES * last)
+    x, to = x + top * row, y.ctypes.data + 4 * (top * m + left)
     packed = scratch[-(scratch.ctypes.data // 4) % LANES :]  # vectors that do not lie across two lines of the cache
-    for top in range(0, steps, depth):
-        bottom = min(steps, top + depth)
-        pack(w, transposed, top, bottom, packed)
-        multiply(last - first, m, bottom - top, x + first * row + top * step, row, step, packed.ctypes.data,
-                 to, 4 * m, to if top else bias, 4 * m if top else 0)  # fmt: skip
+    for k in range(0, steps, depth):
+        end = min(steps, k + depth)
+        pack(w, transposed, k, end, left, right, packed)
+        old, old_row = (to, 4 * m) if k else (bias + 4 * left if bias else 0, 0)
+        multiply(bottom - top, right - left, end - k, x + k * step, row, step, packed.ctypes.data, to, 4 * m, old,
+                 old_row)  # fmt: skip
 
 
 def _one_piece(a):
@@ -76,15 +78,15 @@ def product(x, w, bias=None):
     fits = x.dtype == w.dtype and x.dtype in FACTORS and x.shape[1] == w.shape[0]
     if work < 2 * WORK or not fits or BLAS.threads != 1:
         return reference.product(x, w, bias)
-    if bias is None and n < LEAST <= x.shape[1] and 4 in (x.strides[0], w.strides[0]) and _in_tiles(w.T, x.T):
-        return np.ascontiguousarray(product(w.T, x.T).T)  # yᵀ = wᵀ xᵀ has more rows
     if bias is not None:
         bias = np.ascontiguousarray(bias, x.dtype)
     y, least = np.empty((n, m), x.dtype), WORK / work  # least: of all rows, or columns
     if _in_tiles(x, w):
         depth, transposed = ACROSS if x.strides[0] == 4 else ALONG, not w.flags.c_contiguous
-        share(_tiles, n, depth * m + LANES, x.dtype, x.ctypes.data, *x.strides, w.T if transposed else w, transposed,
-              0 if bias is None else bias.ctypes.data, y, x.shape[1], depth, least=math.ceil(n * least))  # fmt: skip
+        by_rows, tiles = n >= m, n if n >= m else m // LANES
+        share(_tiles, tiles, depth * m + LANES, x.dtype, by_rows, x.ctypes.data, *x.strides,
+              w.T if transposed else w, transposed, 0 if bias is None else bias.ctypes.data, y, x.shape[1], depth,
+              least=math.ceil(tiles * least))  # fmt: skip
         return y
     if available() == 1:
         return reference.product(x, w, bias)

@@ -100,7 +100,7 @@ def _packed(scratch, matrix, tiles):
     start = -(scratch.ctypes.data // 4) % LANES
     stop = start + matrix.size if tiles else start
     if tiles:
-        pack(matrix, False, 0, matrix.shape[0], scratch[start:stop])
+        pack(matrix, False, 0, matrix.shape[0], 0, matrix.shape[1], scratch[start:stop])
     return scratch[start:stop], scratch[stop:]
 
 

@@ -11,11 +11,14 @@ bounds: whoever calls keeps the arrays alive.
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 from numba import config, njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+
+from .blas import copy
 
 __all__ = ["LANES", "WIDE", "multiply", "pack", "usable"]
 
@@ -144,24 +147,57 @@ def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
             j += width
 
 
+@intrinsic
+def _turn(typing, b, b_row, to, to_row):
+    """to = bᵀ for LANES × LANES numbers; rows are so many bytes apart. Blocks of 1, 2, 4, 8 change places in turn."""
+
+    def build(context, builder, signature, arguments):
+        b, b_row, to, to_row = arguments
+        vector, integer = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64)
+
+        def place(matrix, row, r):
+            address = builder.add(matrix, builder.mul(row, ir.Constant(integer, r)))
+            return builder.inttoptr(address, vector.as_pointer())
+
+        rows = [builder.load(place(b, b_row, r)) for r in range(LANES)]
+        for row in rows:
+            row.align = 4
+        for size in (1, 2, 4, 8):
+            for r in range(LANES):
+                if r & size:
+                    continue
+                pair = rows[r], rows[r + size]
+                upper = [LANES + k - size if k & size else k for k in range(LANES)]
+                lower = [LANES + k if k & size else k + size for k in range(LANES)]
+                rows[r], rows[r + size] = (
+                    builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(ir.IntType(32), LANES), taken))
+                    for taken in (upper, lower)
+                )
+        for r, row in enumerate(rows):
+            builder.store(row, place(to, to_row, r)).align = 4
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 4), build
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def pack(b, transposed, top, bottom, to):
-    """The rows top … bottom of B, which is b or bᵀ (`transposed`): WIDE columns after WIDE columns, then LANES after
-    LANES, of which the number of columns is a multiple."""
-    at, j, columns = 0, 0, b.shape[0] if transposed else b.shape[1]
-    while j < columns:
-        width = WIDE if columns - j >= WIDE else LANES
+def pack(b, transposed, top, bottom, left, right, to):
+    """The rows top … bottom and columns left … right of B, which is b or bᵀ (`transposed`): WIDE columns after WIDE
+    columns, then LANES after LANES, of which right − left is a multiple."""
+    start, row = np.int64(b.ctypes.data), b.strides[0]
+    at, j, steps = np.int64(to.ctypes.data), left, bottom - top
+    while j < right:
+        width = WIDE if right - j >= WIDE else LANES
         if transposed:
-            for start in range(top, bottom, LANES):
-                stop = min(bottom, start + LANES)
+            whole = steps - steps % LANES
+            for i in range(0, width, LANES):
+                for k in range(0, whole, LANES):
+                    _turn(start + (j + i) * row + 4 * (top + k), row, at + 4 * (k * width + i), 4 * width)
+            for k in range(whole, steps):
                 for i in range(width):
-                    row = b[j + i]
-                    for k in range(start, stop):
-                        to[at + (k - top) * width + i] = row[k]
+                    to[(j - left) * steps + k * width + i] = b[j + i, top + k]
         else:
-            for k in range(top, bottom):
-                row = b[k]
-                for i in range(width):
-                    to[at + (k - top) * width + i] = row[j + i]
-        at += width * (bottom - top)
+            for k in range(steps):
+                copy(at + 4 * k * width, start + (top + k) * row + 4 * j, 4 * width)
+        at += 4 * width * steps
         j += width
