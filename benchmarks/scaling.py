@@ -53,7 +53,7 @@ from .worker import ROOT, environment
 
 MODELS = ("gan", "dcgan", "vae", "charlm", "gpt")
 SIZES = [4**k for k in range(1, 13)]  # bytes
-NODES = [2**k for k in range(11)]
+NODES = [*(2**k for k in range(10)), 1000]
 WARM = 3  # steps before the clock counts: kernels are compiled
 
 # What counts is the least time, as for all benchmarks: whatever else a machine does only adds to it.
@@ -71,6 +71,7 @@ class Watch(Callback):
         self.messages: list[int] = []
 
     def start(self, trainer: Trainer) -> None:
+        self.sent = []
         self._mean, self._most = distributed.mean, distributed.most
         distributed.mean, distributed.most = self.mean, self.most
 
@@ -190,58 +191,105 @@ def exchange(nodes: int, size: float, latency: float, bandwidth: float) -> float
     return min(doubling, 2 * rounds * latency + 2 * (nodes - 1) / nodes * size / bandwidth)
 
 
-def efficiency(nodes: int, step: float, messages: Sequence[float], network: tuple[float, float], packing: float = 0.0,
-               draw: float = 0.0) -> float:  # fmt: skip
-    """T₁ / T(P), where a step of one node takes `step` seconds and `draw` of them are for its normal numbers."""
+def parts(nodes: int, one: dict[str, Any], messages: Sequence[float], network: tuple[float, float], packing: float,
+          normal: float) -> dict[str, float]:  # fmt: skip
+    """The seconds of which T(P) is the sum. `one` is what one process measured, `packing` κ, `normal` the seconds of a
+    normal number."""
     if nodes == 1:
-        return 1.0
-    sent = sum(exchange(nodes, m, *network) + packing * m for m in messages)
-    return step / (step + sent + (nodes - 1) * draw)
+        return {"step": one["least_ms"] / 1e3}
+    return {
+        "step": one["least_ms"] / 1e3,
+        "messages": sum(exchange(nodes, m, *network) for m in messages),
+        "packing": packing * sum(messages),
+        "drawing": (nodes - 1) * one["normals"] * one["batch"] * normal,
+    }
 
 
 # -- what is written --------------------------------------------------------------------------------------------------
 
 
-def predicted(found: dict[str, Any], network: tuple[float, float]) -> dict[str, list[float]]:
-    """For each model the efficiency at each number of NODES."""
-    curves = {}
-    for name, one in found["1"]["weak"].items():
-        draw = one["normals"] * one["batch"] * found["1"]["normal"]
-        messages = found["2"]["weak"][name]["messages"]
-        curves[name] = [
-            efficiency(nodes, one["least_ms"] / 1e3, messages, network, found["1"]["packing"], draw)
-            for nodes in [*NODES, 1000]
+def predicted(found: dict[str, Any], network: tuple[float, float]) -> dict[str, list[dict[str, float]]]:
+    """For each model the parts of a step at each number of NODES."""
+    alone = found["1"]
+    return {
+        name: [
+            parts(nodes, one, found["2"]["weak"][name]["messages"], network, alone["packing"], alone["normal"])
+            for nodes in NODES
         ]
-    return curves
+        for name, one in alone["weak"].items()
+    }
 
 
-def cores_of(report: dict[str, Any], ranks: str) -> int:
-    return min(int(ranks), report["machine"]["cores"])
+def efficiency(step: dict[str, float], hidden: str = "") -> float:
+    """T₁ / T(P), or what it would be if one of the parts took no time."""
+    return step["step"] / sum(seconds for name, seconds in step.items() if name != hidden)
+
+
+HEAD = """\
+# How training scales over processes
+
+Written by `python -m benchmarks.scaling`, whose docstring has the method and the model.
+
+**Measured** on {cores} cores, which others used as well ({processor}; load {load[0]}). Each process has one
+thread. `step` is the least time of a step of one process with the preset's batch; then come the messages of a step and
+their megabytes: one for the gradients of each player, one to decide together whether to go on, the others for batch
+normalisation. The last columns are efficiencies: the preset's batch shared out to 2 or 4 processes (strong), and such a
+batch in each of them (weak). They count cores: four processes on two cores are at best twice as fast as one, which is
+100 % here.
+"""
+
+PREDICTED = """\
+**Predicted** with a preset's batch in each node, one process a node: over this machine's memory, as measured between
+two processes (α = {own[latency]:.3g} s, β = {own[bandwidth]:.3g} bytes/s), and over a network that is assumed
+(α = {other[latency]:.3g} s, β = {other[bandwidth]:.3g} bytes/s).
+"""
+
+WHY = """\
+What limits 1,000 nodes of the second network: shares of the time of a step. If messages travelled while the backward
+pass computes, the efficiency would be at most the last column.
+"""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)) + "\n"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def page(report: dict[str, Any]) -> str:
-    """The tables in Markdown."""
-    found, ranks = report["measured"], sorted(report["measured"], key=int)
-    several = [n for n in ranks if n != "1"]
-    lines = ["| model | items | step, ms | messages | MB | " + " | ".join(
-        f"{kind}, {n}" for kind in ("strong", "weak") for n in several) + " |"]  # fmt: skip
-    lines.append("|---" * (5 + 2 * len(several)) + "|")
-    for name, one in found["1"]["weak"].items():
+    """What was measured and predicted, in Markdown."""
+    found, networks = report["measured"], report["networks"]
+    alone, cores = found["1"]["weak"], report["machine"]["cores"]
+    several = [(kind, n) for kind in ("strong", "weak") for n in sorted(found, key=int) if n != "1"]
+    measured = []
+    for name, one in alone.items():
         sent = found["2"]["weak"][name]["messages"]
-        cells = [name, f"{one['batch']}", f"{one['median_ms']:.1f}", f"{len(sent)}", f"{sum(sent) / 1e6:.2f}"]
-        for kind in ("strong", "weak"):
-            for n in several:
-                work = 1 if kind == "strong" else int(n)
-                ratio = work * one["least_ms"] / found[n][kind][name]["least_ms"] / cores_of(report, n)
-                cells.append(f"{100 * ratio:.0f} %")
-        lines.append("| " + " | ".join(cells) + " |")
+        row = [name, str(one["batch"]), f"{one['least_ms']:.1f}", str(len(sent)), f"{sum(sent) / 1e6:.2f}"]
+        for kind, n in several:
+            work, workers = 1 if kind == "strong" else int(n), min(int(n), cores)
+            row.append(percent(work * one["least_ms"] / found[n][kind][name]["least_ms"] / workers))
+        measured.append(row)
     shown = [2, 8, 64, 512, 1000]
-    lines += ["", "| nodes | " + " | ".join(map(str, shown)) + " |", "|---" * (1 + len(shown)) + "|"]
-    for title, network in report["networks"].items():
-        for name, curve in network["efficiency"].items():
-            at = dict(zip([*NODES, 1000], curve))
-            lines.append(f"| {name}, {title} | " + " | ".join(f"{100 * at[n]:.0f} %" for n in shown) + " |")
-    return "\n".join(lines) + "\n"
+    curves = [
+        [name, title, *(percent(efficiency(steps[NODES.index(n)])) for n in shown)]
+        for title, network in networks.items()
+        for name, steps in network["steps"].items()
+    ]
+    limits = []
+    for name, steps in networks["assumed"]["steps"].items():
+        whole = sum(steps[-1].values())
+        shares = [percent(seconds / whole) for seconds in steps[-1].values()]
+        limits.append([name, *shares, percent(efficiency(steps[-1], hidden="messages"))])
+    head = ["model", "items", "step, ms", "messages", "MB", *(f"{kind}, {n}" for kind, n in several)]
+    return "\n".join([
+        HEAD.format(**report["machine"]), table(head, measured),
+        PREDICTED.format(own=networks["measured"], other=networks["assumed"]),
+        table(["model", "network", *(f"{n} nodes" for n in shown)], curves),
+        WHY, table(["model", "own step", "messages", "packing", "drawing", "with overlap"], limits),
+        "![Left, the time of a mean; right, the efficiency that the model predicts](scaling.png)\n",
+    ])  # fmt: skip
 
 
 def draw(report: dict[str, Any], file: Path) -> None:
@@ -253,21 +301,21 @@ def draw(report: dict[str, Any], file: Path) -> None:
     for n, found in report["measured"].items():
         if "means" in found:
             size, taken = zip(*found["means"])
-            left.loglog(size, np.array(taken) * 1e6, "o", label=f"{n} ranks, measured")
-    for title, network in report["networks"].items():
+            left.loglog(size, np.array(taken) * 1e6, "o", label=f"{n} processes, measured")
+    for style, (title, network) in zip(("--", "-"), report["networks"].items()):
         times = [exchange(2, m, network["latency"], network["bandwidth"]) * 1e6 for m in SIZES]
-        left.loglog(SIZES, times, "-" if title == report["own"] else "--", color="gray", label=f"2 nodes, {title}")
+        left.loglog(SIZES, times, style, color="gray", label=f"2 nodes, {title} α and β")
+        for k, (name, steps) in enumerate(network["steps"].items()):
+            label = name if style == "-" else None
+            right.semilogx(NODES, [efficiency(step) for step in steps], style, color=f"C{k}", label=label)
     left.set_xlabel("bytes of a message")
-    left.set_ylabel("µs for its mean over the ranks")
+    left.set_ylabel("µs for its mean over the processes")
     left.legend(fontsize=8)
-    for style, (title, network) in zip(("-", ":"), reversed(report["networks"].items())):
-        for k, (name, curve) in enumerate(network["efficiency"].items()):
-            right.semilogx([*NODES, 1000], curve, style, color=f"C{k}", label=f"{name}, {title}")
     for k, (name, one) in enumerate(report["measured"]["1"]["weak"].items()):
         reached = one["least_ms"] / report["measured"]["2"]["weak"][name]["least_ms"]
-        right.plot(2, reached, "x", color=f"C{k}", label="measured, 2 ranks" if k == 0 else None)
+        right.plot(2, reached, "x", color=f"C{k}")
     right.set_xlabel("nodes, each with the preset's batch")
-    right.set_ylabel("efficiency")
+    right.set_ylabel("efficiency: — assumed network, – – this machine's memory, × measured", fontsize=8)
     right.set_ylim(0, 1.05)
     right.legend(fontsize=7)
     figure.savefig(file, dpi=120)
@@ -311,15 +359,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MinigenError as error:
         print(f"benchmarks.scaling: {error}", file=sys.stderr)
         return 2
-    own = fitted(found["2"]["means"])
-    network = (arguments.latency, arguments.bandwidth)
     networks = {
-        f"{a * 1e6:.3g} µs, {8 * b / 1e9:.3g} Gbit/s": {
-            "latency": a, "bandwidth": b, "efficiency": predicted(found, (a, b)),
-        }
-        for a, b in (own, network)
+        title: {"latency": a, "bandwidth": b, "steps": predicted(found, (a, b))}
+        for title, (a, b) in {
+            "measured": fitted(found["2"]["means"]), "assumed": (arguments.latency, arguments.bandwidth)
+        }.items()
     }  # fmt: skip
-    report = {"machine": machine.describe(), "measured": found, "own": next(iter(networks)), "networks": networks}
+    report = {"machine": machine.describe(), "measured": found, "networks": networks}
     print(page(report))
     if arguments.out:
         arguments.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")

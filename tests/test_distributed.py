@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import scaling
 from minigen import backend, distributed, models, ops, tensor, train
 from minigen.datasets import CharTokenizer, ImageSet, Pair, PairSet, TextSet, load_set
 from minigen.errors import BackendError, ConfigError, DataError
@@ -352,3 +353,28 @@ def test_an_mpirun_of_another_library(monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
     with pytest.raises(BackendError, match="has started 3 processes that do not see each other"):
         distributed.start()
+
+
+# -- the model of benchmarks.scaling ----------------------------------------------------------------------------------
+
+
+def test_the_latency_and_bandwidth_of_a_network_are_found_again():
+    means = [[m, 3e-6 + m / 2e9] for m in scaling.SIZES]
+    np.testing.assert_allclose(scaling.fitted(means), (3e-6, 2e9), rtol=1e-9)
+
+
+def test_what_a_mean_takes_by_hand():
+    """Four nodes: two rounds of the whole message, or four of halves and quarters, 3/2 messages in all."""
+    assert scaling.exchange(4, 1000, 1.0, 1e9) == pytest.approx(2 * (1 + 1e-6))
+    assert scaling.exchange(4, 1e9, 1e-3, 1e9) == pytest.approx(4e-3 + 1.5)
+    assert scaling.exchange(5, 8, 1.0, 1e9) == pytest.approx(3 * (1 + 8e-9))
+
+
+def test_an_efficiency_by_hand():
+    one = {"least_ms": 2.0, "normals": 3, "batch": 5}
+    step = scaling.parts(2, one, [8, 1000], (1e-4, 1e6), 1e-7, 1e-6)
+    expected = {"step": 2e-3, "messages": 2e-4 + 1008e-6, "packing": 1008e-7, "drawing": 15e-6}
+    assert step == pytest.approx(expected)
+    assert scaling.efficiency(step) == pytest.approx(2e-3 / sum(expected.values()))
+    assert scaling.efficiency(step, hidden="messages") == pytest.approx(2e-3 / (2e-3 + 1008e-7 + 15e-6))
+    assert scaling.efficiency(scaling.parts(1, one, [8], (1.0, 1.0), 1.0, 1.0)) == 1
