@@ -33,7 +33,12 @@ def _kept(g, shape, axis):
 
 def _count(shape, axis):
     """n: how many elements one result takes in (1 instead of 0, where there is no gradient to divide)."""
-    return math.prod(n for n, k in zip(shape, _kept_shape(shape, axis)) if k == 1) or 1
+    return _numbers(shape, axis) or 1
+
+
+def _numbers(shape, axis):
+    """n, also where it is 0"""
+    return math.prod(n for n, k in zip(shape, _kept_shape(shape, axis)) if k == 1)
 
 
 # -- sums and means ---------------------------------------------------------------------------------------------------
@@ -54,6 +59,8 @@ def _spread(x, shape, axis):
 @primitive(lambda g, x_shape, axis: _spread(g / _count(x_shape, axis), x_shape, axis))
 def mean(x, axis=None, keepdims=False):
     """y = x̄ = 1/n Σ x over `axis`        ∂L/∂x = g / n, repeated along `axis`"""
+    if not x.size and not _numbers(x.shape, axis):
+        raise ValueError("there is no mean of no numbers")
     return xp.mean(x, axis=axis, keepdims=keepdims)
 
 
@@ -65,6 +72,8 @@ def var(x, axis=None, ddof=0, keepdims=False):
 
     ddof = 0 is the variance of the numbers themselves (batch norm), ddof = 1 the unbiased estimate from a sample.
     """
+    if _numbers(x.shape, axis) <= ddof:
+        raise ValueError(f"there is no variance of {_numbers(x.shape, axis)} numbers with ddof = {ddof}")
     return xp.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
 
 
@@ -139,9 +148,12 @@ def _shares(x, y, axis):
 # -- exponentials -----------------------------------------------------------------------------------------------------
 
 
-@primitive(lambda g, y, x, axis: _kept(g, x.shape, axis) * exp(x - _kept(y, x.shape, axis)))
+@primitive(lambda g, x, axis: _kept(g, x.shape, axis) * softmax(x, axis))
 def logsumexp(x, axis=None, keepdims=False):
-    """y = ln Σ eˣ = m + ln Σ e^(x−m) over `axis`, m = max x        ∂L/∂x = g ⊙ e^(x−y)"""
+    """y = ln Σ eˣ = m + ln Σ e^(x−m) over `axis`, m = max x        ∂L/∂x = g ⊙ softmax(x)
+
+    e^(x−y) would be the same, but under a large m the logarithm has lost its digits in y.
+    """
     m = xp.max(x, axis=axis, keepdims=True)
     m = xp.where(xp.isfinite(m), m, 0)  # so that ln Σ of nothing but e^(−∞) is −∞
     y = m + xp.log(xp.sum(xp.exp(x - m), axis=axis, keepdims=True))
