@@ -127,7 +127,17 @@ def _rest(d: Draw) -> Iterator[tuple]:
     yield "product", "mlp_gan", [d(128, 512), d(512, 784)]
 
 
-CASES = (_activation, _loss, _batch_norm, _layer_norm, _attention, _convolution, _recurrent, _rest)
+def _wavenet(d: Draw) -> Iterator[tuple]:
+    layers, c, s, v = 10, 32, 64, 256
+    u = np.abs(d(1, 100)) % 1
+    weights = [d(*shape) / shape[0] ** 0.5 for shape in ((layers, 2 * c, 2 * c), (1, layers, 2 * c), (layers - 1, c, c),
+               (layers - 1, c), (layers, c, s), (s,))]  # fmt: skip
+    head = d(s, s) / 8, d(s), d(s, v) / 8, d(v)
+    rest = [d.labels((1,), v), d(1, 2**layers - 1, c), 0, 1.0, [2**i for i in range(layers)], d(v, c)]
+    yield "wavenet_draw", "wavenet, 100 codes", [u, *rest, *weights, head]
+
+
+CASES = (_activation, _loss, _batch_norm, _layer_norm, _attention, _convolution, _recurrent, _wavenet, _rest)
 
 
 def cases() -> Iterator[tuple[str, str, list]]:

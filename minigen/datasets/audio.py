@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, DtypeError, ShapeError
 from .bundled import data_folder
+from .files import read_file
 from .folder import Split, check_split
 
 RATE = 8000
@@ -67,12 +68,7 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
     from scipy.io import wavfile
 
     path = Path(os.path.expanduser(path))
-    if path.is_dir():
-        raise DataError(f"{path}: expected a WAV file, came a folder; name a file in it.")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path.") from error
+    content = read_file(path, "a WAV file")
     _check_chunks(path, content)
     try:
         with warnings.catch_warnings():
@@ -87,16 +83,16 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
         raise DataError(
             f"{path}: expected {_SLOWEST} to {_FASTEST} samples per second, came {rate}; the header is damaged."
         )
-    if data.dtype == np.uint8:
-        x = (data - 128.0) / 128
-    elif data.dtype.kind == "i":
-        x = data / 2.0 ** (8 * data.itemsize - 1)
+    kind, x = data.dtype, data.astype(np.float32)
+    if kind == np.uint8:
+        x = (x - 128) / 128
+    elif kind.kind == "i":
+        x /= 2.0 ** (8 * kind.itemsize - 1)
+    elif not np.isfinite(x).all():
+        raise DataError(f"{path}: expected numbers in [-1, 1], came NaN or infinity; save the file again.")
     else:
-        x = data.astype(np.float64)
-        if not np.isfinite(x).all():
-            raise DataError(f"{path}: expected numbers in [-1, 1], came NaN or infinity; save the file again.")
-        x /= max(1.0, np.abs(x).max())
-    return (x if x.ndim == 1 else x.mean(axis=1)).astype(np.float32), int(rate)
+        x /= max(1.0, float(np.abs(x).max()))
+    return x if x.ndim == 1 else x.mean(axis=1), int(rate)
 
 
 def _check_chunks(path: Path, content: bytes) -> None:

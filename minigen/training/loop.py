@@ -70,6 +70,7 @@ class Model(Protocol):
     modality   what it makes: "image", "points", "text", "pairs" (one text from another), "music", "audio"
     config     a dataclass of all its settings, which JSON can hold; `config.reads` is the kind of its data
     prepare    a data set -> arrays that batches are cut from, all with one entry per item on axis 0
+    about      where a model has it: {what: in words}, printed before a training
 
     What it makes is drawn by methods that depend on the modality:
 
