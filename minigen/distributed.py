@@ -110,9 +110,10 @@ def whole(count: int) -> int:
 
 
 def mean(*arrays: Array) -> list[Array]:
-    """Σᵢ wᵢ aᵢ over the processes, of each array a, the same bits in all of them; all arrays in one message.
+    """Σᵢ wᵢ aᵢ over the processes, of each array a; all arrays in one message.
 
-    Arrays of a device go by way of the host. One process gets its own arrays back.
+    Every process gets the same bits, as MPI's standard advises and its libraries do. Arrays of a device go by way of
+    the host. One process gets its own arrays back.
     """
     if _shard is None:
         return list(arrays)
@@ -122,7 +123,8 @@ def mean(*arrays: Array) -> list[Array]:
     _finish(_mpi.COMM_WORLD.Iallreduce(_mpi.IN_PLACE, message), message.nbytes)
     flat = backend.to(message, backend.name_of(flat))
     ends = np.cumsum([a.size for a in arrays]).tolist()
-    return [flat[end - a.size : end].reshape(a.shape) for a, end in zip(arrays, ends)]
+    parts = (flat[end - a.size : end].reshape(a.shape) for a, end in zip(arrays, ends))
+    return [part.astype(a.dtype, copy=False) for part, a in zip(parts, arrays)]
 
 
 def most(*values: float) -> list[float]:

@@ -101,7 +101,7 @@ class TranslationModel(nn.Module):
         source, target = source.astype("int64"), target.astype("int64")
         nll = ops.softmax_cross_entropy(self(source, lengths, target[:, :-1], rng), target[:, 1:], "none")
         counts = xp.arange(target.shape[1] - 1, like=target) < target_lengths[:, None] - 1
-        (symbols,) = distributed.mean(counts.sum() / len(counts))  # of a target of the whole batch, on average
+        (symbols,) = distributed.mean((counts.sum() / len(counts)).astype(nll.dtype))  # of the whole batch, per target
         return ops.sum(nll * counts) / len(counts) / symbols, {}
 
     # -- use ------------------------------------------------------------------------------------------------------
