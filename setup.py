@@ -58,6 +58,8 @@ setup(
             "ruff>=0.9",
             "setuptools>=77",
             "tensorboardX>=2.6.2",
+            "sacrebleu>=2.4",
+            "rouge-score>=0.1.2",
         ],
         "oracle": ["autograd>=1.8", "torch>=2.13,<2.14"],
         "bench": ["autograd>=1.8", "dezero>=0.0.13", "torch>=2.13,<2.14"],

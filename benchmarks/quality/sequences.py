@@ -60,14 +60,15 @@ def monotone(attention) -> float:
 
 
 def english_chinese(bench: Bench) -> Figures:
-    """BLEU and chrF on the held-out fifth of the sentence pairs in MINIGEN_DATA/translation/cmn-eng.zip."""
+    """BLEU, chrF and ROUGE-L on the held-out fifth of the sentence pairs in MINIGEN_DATA/translation/cmn-eng.zip."""
     pairs = Path(os.environ.get("MINIGEN_DATA", ".")) / "translation" / "cmn-eng.zip"
     if not pairs.is_file():
         raise DataError(f"{pairs}: expected pairs from manythings.org/anki; put them there, or set MINIGEN_DATA.")
     settings = {"data": str(pairs), "steps": 4000, "longest": 60}
     run = bench.train("seq2seq", **settings, quick={"steps": 200})
     found = bench.evaluate(run, "-n", "200" if bench.quick else "2000")
-    return {"exact": found["exact"]["mean"]} | {name: found[name] for name in ("bleu", "chrf") if name in found}
+    scores = {name: found[name] for name in ("bleu", "chrf", "rouge_l") if name in found}
+    return {"exact": found["exact"]["mean"]} | scores
 
 
 # -- a series ---------------------------------------------------------------------------------------------------------
