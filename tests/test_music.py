@@ -58,7 +58,7 @@ def melodies(draw):
     return Score(tuple(notes), -(-now // bar) * bar, metre, "a tune")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(melodies())
 def test_a_melody_goes_through_tokens_and_midi_and_comes_back(tmp_path_factory, score):
     ids = encode_melody(score)
@@ -68,7 +68,7 @@ def test_a_melody_goes_through_tokens_and_midi_and_comes_back(tmp_path_factory, 
     assert datasets.read_midi(path) == score
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 12), st.randoms(use_true_random=False))
 def test_a_roll_goes_through_a_score_and_midi_and_comes_back(tmp_path_factory, step, length, random):
     roll = np.array([[random.random() < 0.1 for _ in range(KEYS)] for _ in range(length)])
@@ -282,7 +282,7 @@ def test_midi_that_is_missing_or_large(tmp_path):
         datasets.read_midi(tmp_path / "large.mid")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_damaged_midi_is_read_or_refused(tmp_path_factory, data):
     file = io.BytesIO()

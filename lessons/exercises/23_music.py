@@ -23,7 +23,8 @@ def to_the_bar_line(steps, n, d):
 
 
 def a_chord_of_the_two(a, b):
-    """Two chords, as sets of pitches, come equally often. How probable is it that independent coins, one for each key
-    and each with the right probability, give one of the two?
+    """Two chords, sets of pitches, come equally often: how probable is it that the best coins give one of the two?
+
+    There is a coin for each key, with the right probability, and they are independent. The chords may be the same.
     """
     your_turn()
