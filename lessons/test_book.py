@@ -172,6 +172,36 @@ def test_the_stepper_moves(browser, book):
 
 
 @browsing
+def test_no_name_and_no_caption_runs_as_a_script(browser, tmp_path, monkeypatch):
+    """A tensor's name and a caption, as a user's prompt would be, are text in the stepper and under a picture."""
+    import IPython.display
+    import numpy as np
+
+    import minigen
+    from lessons.kit import picture
+
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", lambda what: shown.append(what.data))
+    for i, evil in enumerate(
+        ["<script>hacked = 1</script>", "<!--<script>", "</script><script>hacked = 2</script>",
+         "<img src=x onerror='hacked = 3'>", "\"'><svg onload='hacked = 4'>"]
+    ):  # fmt: skip
+        x = minigen.tensor(np.ones(2), requires_grad=True, name=evil)
+        page = minigen.trace(lambda x=x: minigen.ops.sum(x * x)).html()
+        picture._display("png", b"", evil, True)
+        file = tmp_path / f"{i}.html"
+        file.write_text(page.replace("</body>", f"{shown[-1]}</body>"), "utf-8")
+        browser.open(f"file://{file}")
+        assert browser.js("typeof hacked") == "undefined"
+        assert browser.js("document.querySelector('figcaption').textContent") == evil
+        assert evil in browser.js("document.querySelector('pre').textContent")
+        root = "document.querySelector('.minigen-trace').shadowRoot"
+        browser.js(f"{root}.querySelectorAll('button')[3].click()")
+        assert evil in browser.js(f"{root}.querySelector('.said').textContent")
+        assert not browser.said("Runtime.exceptionThrown") and browser.js("typeof hacked") == "undefined"
+
+
+@browsing
 def test_the_search_finds(browser, book):
     browser.view(1280, False)
     browser.open(f"file://{book}/search.html?q=diamond")

@@ -58,6 +58,8 @@ class Config:
         for setting in dataclasses.fields(self):
             value = getattr(self, setting.name)
             object.__setattr__(self, setting.name, _checked(setting, kinds[setting.name], value))
+        if getattr(self, "batch_norm", False) and self.batch_size < 2:
+            raise ConfigError("batch_size: expected at least 2 with batch_norm = true; one example has no variance.")
 
 
 @dataclass(frozen=True, kw_only=True)

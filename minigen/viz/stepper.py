@@ -135,7 +135,7 @@ class Trace:
         return page
 
     def _repr_html_(self) -> str:
-        data = json.dumps(self._widget(), ensure_ascii=False).replace("</", "<\\/")
+        data = json.dumps(self._widget(), ensure_ascii=False).replace("<", "\\u003c")  # names may hold HTML, "<!--" too
         return (
             f'<div class="minigen-trace"><pre>{html.escape(str(self))}</pre>'
             f'<script type="application/json">{data}</script></div>'
