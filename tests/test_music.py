@@ -273,12 +273,13 @@ def test_bad_midi(tmp_path, content, message):
 
 
 def test_midi_that_is_missing_or_large(tmp_path):
-    for path in (tmp_path / "none.mid", tmp_path):
-        with pytest.raises(DataError, match="cannot be read"):
-            datasets.read_midi(path)
+    with pytest.raises(DataError, match="none.mid: cannot be read"):
+        datasets.read_midi(tmp_path / "none.mid")
+    with pytest.raises(DataError, match="expected a MIDI file, came a folder"):
+        datasets.read_midi(tmp_path)
     with open(tmp_path / "large.mid", "wb") as file:
         file.truncate((1 << 20) + 1)
-    with pytest.raises(DataError, match="expected a MIDI file of at most 1048576 bytes"):
+    with pytest.raises(DataError, match="expected a MIDI file of at most 1,048,576 bytes"):
         datasets.read_midi(tmp_path / "large.mid")
 
 

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 from ..errors import DataError, DtypeError, ShapeError
 from . import remote
 from .bundled import data_folder
+from .files import read_file
 from .folder import Split, check_split
 from .text import read_text
 
@@ -193,7 +194,7 @@ def read_midi(path: str | os.PathLike[str]) -> Score:
     import mido
 
     path = Path(os.path.expanduser(path))
-    content = _content(path, MOST_BYTES, "a MIDI file")
+    content = read_file(path, "a MIDI file", MOST_BYTES)
     try:
         if re.search(rb"[\x80-\xff]{1000}", content):  # mido would take it for one number, and long to read it
             raise ValueError("a thousand bytes that are no message")
@@ -315,7 +316,7 @@ def read_chorales(path: str | os.PathLike[str], split: Split = "train") -> list[
     """One split of a JSON file {"train": pieces, "test": pieces}, a piece being a list of quarter notes, each of them
     the list of the pitches that sound (Boulanger-Lewandowski, Bengio & Vincent 2012)."""
     try:
-        pieces = json.loads(_content(Path(path), 16 * MOST_BYTES, "chorales in JSON"))[split]
+        pieces = json.loads(read_file(path, "chorales in JSON", 16 * MOST_BYTES))[split]
         sounding = [[[_pitch(pitch) for pitch in quarter] for quarter in piece] for piece in pieces]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         if isinstance(error, DataError):
@@ -384,14 +385,3 @@ def _split(pieces: list, split: Split, path: Path) -> list:
         raise DataError(f"{path}: expected at least two MIDI files or melodies, came {len(pieces)}; add more.")
     held_out = [i % HELD_OUT == min(HELD_OUT, len(pieces)) - 1 for i in range(len(pieces))]
     return [piece for piece, out in zip(pieces, held_out) if out == (split == "test")]
-
-
-def _content(path: Path, most: int, what: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            content = file.read(most + 1)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path.") from error
-    if len(content) > most:
-        raise DataError(f"{path}: expected {what} of at most {most} bytes, came a larger one; cut it into pieces.")
-    return content
