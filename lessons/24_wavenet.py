@@ -233,7 +233,7 @@ assert (here[:R] > 0).all() and not here[R:].any(), "all of the field, and nothi
 
 # %% [markdown]
 # Both statements can be read off the picture. The cell has no limit to what it may hear, and hears next to nothing:
-# at 8,000 samples a second, 32 samples are four thousandths. WaveNet has a limit, and up to it hears well.
+# at 8,000 samples a second, 32 samples are four thousandths of one. WaveNet has a limit, and up to it hears well.
 #
 # ## Both learn the piano
 #
@@ -249,29 +249,30 @@ def windows(rng, before):
     return codes[begin[:, None] + np.arange(before + BLOCK)]
 
 
-def learn(name, network, parameters, before):
+def learn(name, network, table, parameters, before):
     rng, adam, losses = np.random.default_rng(0), Adam(parameters, 1e-2), []
     for _ in range(STEPS):
         c = windows(rng, before)
-        loss = ops.softmax_cross_entropy(network(p["E"][c[:, :-1]]), c[:, before:])
+        loss = ops.softmax_cross_entropy(network(table[c[:, :-1]]), c[:, before:])
         gradients = grad(loss, parameters)
         clip_grad_norm(gradients, 1.0)
         adam.step(gradients)
         losses.append(loss.item())
     unheard = encode(held_out.sounds[piano])[None]
-    nll = ops.softmax_cross_entropy(network(p["E"][unheard[:, :-1]])[:, R - before :], unheard[:, R:]).item()
+    nll = ops.softmax_cross_entropy(network(table[unheard[:, :-1]])[:, R - before :], unheard[:, R:]).item()
     print(f"{name:12} after {STEPS} steps: {np.mean(losses[-10:]):.2f} nats, on what it has not heard {nll:.2f}")
     return losses, nll
 
 
+table = tensor(p["E"].data.copy(), requires_grad=True)  # the cell's own vectors, the same to begin with
 both = {
-    "two sigmoids": (article_b, [p["E"], *cell.parameters(), *cell_head.parameters()], 1),
-    "WaveNet": (lambda h: wavenet(p, h), list(p.values()), R),
+    "two sigmoids": (article_b, table, [table, *cell.parameters(), *cell_head.parameters()], 1),
+    "WaveNet": (lambda h: wavenet(p, h), p["E"], list(p.values()), R),
 }
 figure, axes = plt.subplots()
 nll = {}
-for name, (network, parameters, before) in both.items():
-    losses, nll[name] = learn(name, network, parameters, before)
+for name, settings in both.items():
+    losses, nll[name] = learn(name, *settings)
     axes.plot(losses, label=name)
 axes.axhline(np.log(256), color="grey", lw=1, ls=":")
 axes.set(xlabel="step", ylabel="nats per sample", title="Which of 256 codes comes next?")
