@@ -14,9 +14,9 @@ import pytest
 from minigen import datasets, evaluate, sample, train
 from minigen.training import pictures
 
-from .bad import images, runs, settings, texts
+from .bad import images, runs, settings, sounds, texts
 
-CASES = [case for module in (images, texts, settings, runs) for case in module.CASES]
+CASES = [case for module in (images, texts, sounds, settings, runs) for case in module.CASES]
 COMMANDS = {"train": train.main, "sample": sample.main, "evaluate": evaluate.main}
 SECONDS, BYTES = 2.0, 500 << 20
 
