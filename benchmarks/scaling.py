@@ -1,6 +1,6 @@
 """How training scales over processes: measured on this machine, and predicted for up to 1,000 nodes of a network.
 
-    python -m benchmarks.scaling [--ranks 1,2,4] [--seconds 4] [--latency 1e-6 --bandwidth 12.5e9] [--out STEM]
+    python -m benchmarks.scaling [--ranks 1,2,4] [--seconds 4] [--latency 1e-6] [--bandwidth 12.5e9] [--out STEM]
 
 measures, each number of ranks under one mpirun and each rank with one thread:
 
@@ -19,11 +19,12 @@ the preset's batch in each node takes, with T₁ the measured step of one proces
     T(P) = T₁ + Σ (t(P, m) + κ m) over its messages + (P − 1) d
 
 κ m is the time to gather a message of m bytes in one buffer and to scale it, d that of drawing the normal numbers of
-another node's items. The efficiency is T₁ / T(P). α, β of this machine are fitted to the means of two ranks; those of a
-network are an assumption, to be given. Not in the model: nodes that are slower than others, networks that others use,
-reading data, writing checkpoints, and overlap of messages with the backward pass, of which minigen has none.
+another node's items. The efficiency is T₁ / T(P). α, β of this machine are fitted to the means of two ranks, which hold
+κ; those of a network are an assumption, to be given. Not in the model: nodes that are slower than others, memory and
+networks that others use, reading data, writing checkpoints, and overlap of messages with the backward pass, of which
+minigen has none.
 
-STEM.json holds all figures, STEM.md the tables, STEM.png the picture.
+STEM.json holds all figures, STEM.md the page, STEM.png its picture.
 """
 
 from __future__ import annotations
@@ -208,12 +209,12 @@ def parts(nodes: int, one: dict[str, Any], messages: Sequence[float], network: t
 # -- what is written --------------------------------------------------------------------------------------------------
 
 
-def predicted(found: dict[str, Any], network: tuple[float, float]) -> dict[str, list[dict[str, float]]]:
+def predicted(found: dict[str, Any], network: tuple[float, float], packing: float) -> dict[str, list[dict[str, float]]]:
     """For each model the parts of a step at each number of NODES."""
     alone = found["1"]
     return {
         name: [
-            parts(nodes, one, found["2"]["weak"][name]["messages"], network, alone["packing"], alone["normal"])
+            parts(nodes, one, found["2"]["weak"][name]["messages"], network, packing, alone["normal"])
             for nodes in NODES
         ]
         for name, one in alone["weak"].items()
@@ -230,23 +231,24 @@ HEAD = """\
 
 Written by `python -m benchmarks.scaling`, whose docstring has the method and the model.
 
-**Measured** on {cores} cores, which others used as well ({processor}; load {load[0]}). Each process has one
-thread. `step` is the least time of a step of one process with the preset's batch; then come the messages of a step and
-their megabytes: one for the gradients of each player, one to decide together whether to go on, the others for batch
-normalisation. The last columns are efficiencies: the preset's batch shared out to 2 or 4 processes (strong), and such a
-batch in each of them (weak). They count cores: four processes on two cores are at best twice as fast as one, which is
-100 % here.
+**Measured** on {cores} cores ({processor}), {note}. Each process has one thread. `step` is the least time
+of a step of one process with the preset's batch; then come the messages of a step and their megabytes: one for the
+gradients of each player, one to decide together whether to go on, the others for batch normalisation. The last columns
+are efficiencies: the preset's batch shared out to 2 or 4 processes (strong), and such a batch in each of them (weak).
+They count cores: four processes on two cores are at best twice as fast as one, which is 100 % here.
 """
 
 PREDICTED = """\
 **Predicted** with a preset's batch in each node, one process a node: over this machine's memory, as measured between
 two processes (α = {own[latency]:.3g} s, β = {own[bandwidth]:.3g} bytes/s), and over a network that is assumed
-(α = {other[latency]:.3g} s, β = {other[bandwidth]:.3g} bytes/s).
+(α = {other[latency]:.3g} s, β = {other[bandwidth]:.3g} bytes/s). Two processes of one machine reach less than two nodes
+should: they share its memory, and each waits whenever the other is interrupted.
 """
 
 WHY = """\
-What limits 1,000 nodes of the second network: shares of the time of a step. If messages travelled while the backward
-pass computes, the efficiency would be at most the last column.
+What limits 1,000 nodes of the second network: shares of the time of a step. The last columns are the efficiency if all
+messages travelled while the backward pass computes, and if nobody drew for the others, so that the numbers would depend
+on how many processes there are.
 """
 
 
@@ -281,13 +283,13 @@ def page(report: dict[str, Any]) -> str:
     for name, steps in networks["assumed"]["steps"].items():
         whole = sum(steps[-1].values())
         shares = [percent(seconds / whole) for seconds in steps[-1].values()]
-        limits.append([name, *shares, percent(efficiency(steps[-1], hidden="messages"))])
+        limits.append([name, *shares, *(percent(efficiency(steps[-1], part)) for part in ("messages", "drawing"))])
     head = ["model", "items", "step, ms", "messages", "MB", *(f"{kind}, {n}" for kind, n in several)]
     return "\n".join([
-        HEAD.format(**report["machine"]), table(head, measured),
+        HEAD.format(**report["machine"], note=report["note"]), table(head, measured),
         PREDICTED.format(own=networks["measured"], other=networks["assumed"]),
         table(["model", "network", *(f"{n} nodes" for n in shown)], curves),
-        WHY, table(["model", "own step", "messages", "packing", "drawing", "with overlap"], limits),
+        WHY, table(["model", "own step", "messages", "packing", "drawing", "with overlap", "own draws"], limits),
         "![Left, the time of a mean; right, the efficiency that the model predicts](scaling.png)\n",
     ])  # fmt: skip
 
@@ -315,7 +317,8 @@ def draw(report: dict[str, Any], file: Path) -> None:
         reached = one["least_ms"] / report["measured"]["2"]["weak"][name]["least_ms"]
         right.plot(2, reached, "x", color=f"C{k}")
     right.set_xlabel("nodes, each with the preset's batch")
-    right.set_ylabel("efficiency: — assumed network, – – this machine's memory, × measured", fontsize=8)
+    right.set_ylabel("efficiency")
+    right.set_title("—— assumed network   – – this machine's memory   × measured", fontsize=9)
     right.set_ylim(0, 1.05)
     right.legend(fontsize=7)
     figure.savefig(file, dpi=120)
@@ -343,6 +346,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--latency", type=float, default=1e-6, help="of the network, in seconds (default: 1e-6)")
     p.add_argument("--bandwidth", type=float, default=12.5e9, help="in bytes a second (default: 12.5e9, 100 Gbit/s)")
     p.add_argument("--out", type=Path, metavar="STEM", help="write STEM.json, STEM.md and STEM.png")
+    p.add_argument("--note", default="others may have used them as well", help="about the machine, for the page")
     p.add_argument("--measure", type=float, help=argparse.SUPPRESS)
     arguments = p.parse_args(argv)
     if arguments.measure:
@@ -360,12 +364,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"benchmarks.scaling: {error}", file=sys.stderr)
         return 2
     networks = {
-        title: {"latency": a, "bandwidth": b, "steps": predicted(found, (a, b))}
-        for title, (a, b) in {
-            "measured": fitted(found["2"]["means"]), "assumed": (arguments.latency, arguments.bandwidth)
-        }.items()
+        title: {"latency": network[0], "bandwidth": network[1], "steps": predicted(found, network, packing)}
+        for title, network, packing in (
+            ("measured", fitted(found["2"]["means"]), 0.0),
+            ("assumed", (arguments.latency, arguments.bandwidth), found["1"]["packing"]),
+        )
     }  # fmt: skip
-    report = {"machine": machine.describe(), "measured": found, "networks": networks}
+    report = {"machine": machine.describe(), "note": arguments.note, "measured": found, "networks": networks}
     print(page(report))
     if arguments.out:
         arguments.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
