@@ -155,6 +155,10 @@ LAUNCHES_AND_COPIES = {
     "seq2seq": (251, 1),
     "seq2seq-plain": (287, 1),
     "transformer": (323, 1),
+    "melody": (90, 3),
+    "melody-a9": (123, 5),
+    "melody-b10": (144, 4),
+    "pianoroll": (88, 2),
     "wavenet": (231, 1),
     "wavenet-b6": (596, 5),
 }  # of a step that logs nothing: kernels, and copies to the device, which are the batch's indices and what is drawn
