@@ -1,5 +1,7 @@
 """Which backends the tests run on: ``pytest --backend numpy,numba`` (the default), ``cupy`` where a device answers."""
 
+import collections
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,20 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="needs --backend cupy"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many bad inputs were refused and how many faults survived, by what the tests have recorded."""
+    tried = collections.Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        tried.update({what: n for what, n in report.user_properties if what.startswith(("bad input", "survived"))})
+    for head in ("bad input", "survived"):
+        counts = {what.removeprefix(f"{head}: "): n for what, n in tried.items() if what.startswith(head)}
+        if counts:
+            listed = ", ".join(f"{n:,} {what}" for what, n in sorted(counts.items()))
+            terminalreporter.write_line(
+                f"{'bad inputs refused' if head == 'bad input' else head}: {sum(counts.values()):,} ({listed})"
+            )
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
+from ..datasets.files import read_file
 from .files import atomic, unwritable
 from .loop import Callback, Record, Trainer
 
@@ -29,18 +32,27 @@ class MetricsLog(Callback):
 
 
 def read_metrics(path: Path) -> list[Record]:
-    """The records of a metrics.jsonl; none if there is no file. A last line that a crash cut off is left out."""
+    """The records of a metrics.jsonl; none if there is no file. What follows a line that is damaged is left out.
+
+    A crash may have cut off the last line.
+    """
     records = []
     if Path(path).is_file():
-        for line in Path(path).read_bytes().splitlines():
+        for line in read_file(path, "a log of metrics").splitlines():
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
-            if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            if not isinstance(record, dict) or type(record.get("step")) is not int:
+                break
+            if not all(map(_is_logged, record.values())):
                 break
             records.append(record)
     return records
+
+
+def _is_logged(value: Any) -> bool:
+    return value is None or isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _line(record: Record) -> bytes:

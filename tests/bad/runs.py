@@ -205,7 +205,7 @@ ARRAYS = {
     "metadata of numbers": header(lambda f: {"__metadata__": {"a": 1}} | f),
     "NaN everywhere": filled(np.nan),
 }
-LOGS = {
+LOGS = {  # of which what is sound is kept
     "records of words": b'{"step": 1, "discriminator.loss": "x"}\n',
     "records of lists": b'{"step": 1, "loss": [1]}\n',
     "NaN": b'{"step": 1, "loss": NaN}\n',
