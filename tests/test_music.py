@@ -258,7 +258,7 @@ NOTE = b"\x00\x90\x3c\x40\x60\x80\x3c\x00"
         (midi(b"\x00\x99\x3c\x40\x60\x89\x3c\x00" + END), "with notes, came none"),
         (midi(NOTE + END, division=0), "expected times in parts of a quarter note"),
         (midi(NOTE + END, division=0xE728), "expected times in parts of a quarter note"),
-        (midi(b"\x00\x90\x3c\x40\xff\xff\xff\x7f\x80\x3c\x00" + END, division=1), "expected at most 65536 sixteenth"),
+        (midi(b"\x00\x90\x3c\x40\xff\xff\xff\x7f\x80\x3c\x00" + END, division=1), "expected at most 32768 sixteenth"),
         (midi(b"\x00\xf0\xff\xff\xff\x7f" + END), "length 268435455 exceeds maximum"),
         (midi(b"\xff" * 5000), "a thousand bytes that are no message"),
         (midi(NOTE + END).replace(b"\x00\x01\x00\x60", b"\x7f\xff\x00\x60"), "expected a MIDI file, came a damaged"),
@@ -342,7 +342,7 @@ def test_chorales_are_looked_for_in_minigen_data(tmp_path, monkeypatch):
 def test_bad_chorales(tmp_path, content):
     path = tmp_path / "chorales.json"
     path.write_text(content)
-    with pytest.raises(DataError, match="expected lists of pitches|expected pieces of 1 to 16384 quarter") as error:
+    with pytest.raises(DataError, match="expected lists of pitches|expected pieces of 1 to 8192 quarter") as error:
         music.read_chorales(path)
     assert one_sentence(error).startswith(f"{path}: ")
 

@@ -35,7 +35,7 @@ BARS = (8, 12, 16)  # steps in a bar of 2/4, of 3/4 and 6/8, of 4/4
 HOLD, REST, BEGIN = PITCHES, PITCHES + 1, PITCHES + 2
 VOCABULARY = BEGIN + len(BARS) + 1  # a melody begins with BEGIN + i, i for BARS[i], the last for another bar
 
-MOST_STEPS = 1 << 16  # of a score: more than two hours at 120 quarters a minute
+MOST_STEPS = 1 << 15  # of a score: more than an hour at 120 quarters a minute
 MOST_BYTES = 1 << 20  # of a MIDI file; of a JSON file 16 times as many
 HELD_OUT = 5  # one in so many pieces is held out
 TICKS = 480  # of a quarter note in the MIDI files that are written
@@ -188,8 +188,8 @@ def decode_roll(roll: ArrayLike, step: int = GRID, metre: tuple[int, int] = (4, 
 def read_midi(path: str | os.PathLike[str]) -> Score:
     """The notes of a MIDI file of format 0 or 1, all tracks together but for drums, moved to the grid.
 
-    The metre is the first that is written, or 4/4. Raises DataError for a file that is missing, damaged, longer than
-    two hours, without notes, or timed in frames of film.
+    The metre is the first that is written, or 4/4. Raises DataError for a file that is missing, damaged, longer than an
+    hour, without notes, or timed in frames of film.
     """
     import mido
 
