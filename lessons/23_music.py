@@ -313,7 +313,8 @@ assert p[67 - 21] == 1 and abs(right - 1 / 8) < 0.02
 
 # %%
 from minigen.datasets import encode_melody
-from minigen.models.melody import Melody, MelodyConfig, a9_loss_as_written
+from minigen.losses.documents import a9_loss_as_written
+from minigen.models.melody import Melody, MelodyConfig
 from minigen.models.pianoroll import PianoRoll, PianoRollConfig
 
 for tune in (*tunes, *new):

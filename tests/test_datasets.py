@@ -553,7 +553,7 @@ ALL_PIXELS = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
 @pytest.mark.parametrize(
     "to, back, low", [(datasets.to_unit, datasets.from_unit, 0), (datasets.to_signed, datasets.from_signed, -1)]
 )
-def test_pixels_there_and_back(to, back, low, dtype):
+def test_formula_A10_pixels_there_and_back(to, back, low, dtype):
     x = to(ALL_PIXELS, dtype)
     assert x.dtype == dtype and x.shape == (4, 1, 8, 8)
     assert x.min() == low and x.max() == 1

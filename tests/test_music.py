@@ -21,8 +21,9 @@ from minigen.datasets.music import BEGIN, GRID, HOLD, KEYS, LOWEST, REST, VOCABU
 from minigen.datasets.synthesizer import RATE, synthesize
 from minigen.errors import ConfigError, DataError, DtypeError, ShapeError
 from minigen.evaluation.music import _beginning
+from minigen.losses.documents import a9_loss_as_written
 from minigen.metrics.music import in_scale_rate, shares
-from minigen.models.melody import Continuation, ContinuationConfig, Melody, MelodyConfig, a9_loss_as_written
+from minigen.models.melody import Continuation, ContinuationConfig, Melody, MelodyConfig
 from minigen.models.pianoroll import PianoRoll, PianoRollConfig
 from minigen.tensor import grad, no_grad, tensor
 from minigen.training import Trainer

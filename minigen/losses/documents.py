@@ -15,6 +15,7 @@ __all__ = [
     "a2_value_as_written",
     "a4_generator_loss_as_written",
     "a5_discriminator_loss_as_written",
+    "a9_loss_as_written",
     "b7_generator_condition_as_written",
     "c3_joint_loss_as_written",
 ]
@@ -47,6 +48,16 @@ def a5_discriminator_loss_as_written(real: Any, fake: Any) -> Tensor:
     :func:`minigen.losses.gan.discriminator_loss`.
     """
     return mean(softplus(-real)) + mean(softplus(-fake))
+
+
+def a9_loss_as_written(logits: Any, pitches: Any) -> Tensor:
+    """[A9] −y log σ(l) − (1 − y) log(1 − σ(l)) with y = pitch / 127, one number l for the next pitch
+
+    (…), (…) -> (). Its least is where σ(l) is the mean of the pitches that may come, a note between them. And that is
+    not 0, even where the next pitch is certain: it is the entropy of a coin that falls on one side with probability y.
+    Right: a class for each pitch, ``softmax_cross_entropy``; where several sound at once, a Bernoulli for each key.
+    """
+    return mean(softplus(logits) - pitches / 127 * logits)
 
 
 def b7_generator_condition_as_written(fake: Any) -> Tensor:

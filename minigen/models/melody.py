@@ -7,7 +7,7 @@ x_t is one of 128 pitches, HOLD or REST, a token for each sixteenth note; before
 
 A primer is gone on from by reading it: the state after it is where the continuation begins [A11]. Article A has two
 LSTMs for that, one which reads and one which writes; `melody-a9` is that, corrected. As written it ends in a single
-sigmoid, see :func:`a9_loss_as_written`.
+sigmoid, see :func:`minigen.losses.documents.a9_loss_as_written`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..tensor import Tensor, no_grad
 from .config import Preset, Scheduled, fraction
 from .language import TokenModel
 
-__all__ = ["PRESETS", "Continuation", "ContinuationConfig", "Melody", "MelodyConfig", "a9_loss_as_written"]
+__all__ = ["PRESETS", "Continuation", "ContinuationConfig", "Melody", "MelodyConfig"]
 
 CHUNK = 1024  # tokens that are read at once when a melody is measured
 
@@ -199,15 +199,6 @@ class Continuation(Melody):
         with no_grad():
             _, state = self._read(self.encoder, backend.asarray(ids[None, : m - 1])) if m > 1 else (None, None)
             return self._nll(ids[m - 1 :], state)
-
-
-def a9_loss_as_written(logits: Any, pitches: Any) -> Tensor:
-    """[A9] −y ln σ(l) − (1 − y) ln(1 − σ(l)) with y = pitch / 127, one number l for the pitch        (…), (…) -> ()
-
-    Its least is at σ(l) = the mean of the pitches that may come, a note between them, and is not 0 but the entropy of a
-    coin that falls with probability y, even where the next pitch is certain. Right: a class for each pitch.
-    """
-    return ops.bce_with_logits(logits, pitches / 127)
 
 
 PRESETS = {
