@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """How many bad inputs were refused and how many faults survived, by what the tests have recorded."""
+    """How many bad inputs were tried and how many faults survived, by what the tests have recorded."""
     tried = collections.Counter()
     for report in terminalreporter.stats.get("passed", []):
         tried.update({what: n for what, n in report.user_properties if what.startswith(("bad input", "survived"))})
@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter):
         if counts:
             listed = ", ".join(f"{n:,} {what}" for what, n in sorted(counts.items()))
             terminalreporter.write_line(
-                f"{'bad inputs refused' if head == 'bad input' else head}: {sum(counts.values()):,} ({listed})"
+                f"{'bad inputs tried' if head == 'bad input' else head}: {sum(counts.values()):,} ({listed})"
             )
 
 
