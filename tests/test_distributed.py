@@ -184,6 +184,10 @@ def killed(folder):
     return failing(lambda: os.kill(os.getpid(), signal.SIGKILL), folder)
 
 
+def told_to_stop(folder):
+    return failing(lambda: os.kill(os.getpid(), signal.SIGTERM), folder)
+
+
 def refused(folder):
     def refuse():
         raise DataError("the disk of this node: cannot be read.")
@@ -278,6 +282,13 @@ def test_a_process_that_fails_alone_ends_all(tmp_path, capsys, task, code, said)
         assert "12 of 12 steps" in capsys.readouterr().out
 
 
+def test_a_signal_to_one_process_saves_and_ends_all(tmp_path):
+    code, told = mpirun(2, "told_to_stop", tmp_path)
+    assert code == 128 + signal.SIGTERM
+    assert told.count("interrupted after 7 of 12 steps") == 1
+    assert checkpoint.load(tmp_path / "run").step == 7
+
+
 def test_what_all_processes_meet_is_told_once(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine").touch()
@@ -299,13 +310,14 @@ def test_without_mpi4py(monkeypatch, capsys):
     )
 
 
-def test_without_mpirun(tmp_path):
+def test_without_mpirun(tmp_path, monkeypatch, capsys):
     """One process is trained as ever."""
     pytest.importorskip("mpi4py")
-    command = [sys.executable, "-m", "minigen.train", *short_run(tmp_path), "--distributed"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "--distributed: there is one process; mpirun -n 4 before the command starts four.\n" in done.stdout
+    monkeypatch.setattr(distributed, "_mpi", None)
+    assert train.main([*short_run(tmp_path), "--distributed"]) == 0
+    said = capsys.readouterr().out
+    assert "--distributed: there is one process; mpirun -n 4 before the command starts four.\n" in said
+    assert "12 of 12 steps" in said
 
 
 class Rank:
