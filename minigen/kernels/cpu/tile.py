@@ -109,23 +109,18 @@ _large, _flat, _narrow, _small = _tile(ROWS, WIDE), _tile(1, WIDE), _tile(ROWS, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _wide(rows, steps, a, a_row, a_step, b, c, c_row, old, old_row):
-    i = 0
-    while i + ROWS <= rows:
-        _large(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
-        i += ROWS
-    for r in range(i, rows):
-        _flat(steps, a + r * a_row, a_row, a_step, b, c + r * c_row, c_row, old + r * old_row, old_row)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _thin(rows, steps, a, a_row, a_step, b, c, c_row, old, old_row):
-    i = 0
-    while i + ROWS <= rows:
-        _narrow(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
-        i += ROWS
-    for r in range(i, rows):
-        _small(steps, a + r * a_row, a_row, a_step, b, c + r * c_row, c_row, old + r * old_row, old_row)
+def _strip(wide, rows, steps, a, a_row, a_step, b, c, c_row, old, old_row):
+    """WIDE columns of C, or LANES"""
+    for i in range(0, rows - ROWS + 1, ROWS):
+        if wide:
+            _large(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
+        else:
+            _narrow(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
+    for i in range(rows - rows % ROWS, rows):
+        if wide:
+            _flat(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
+        else:
+            _small(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -137,12 +132,8 @@ def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
         j = 0
         while j < columns:
             old_j = old_i + 4 * j if old else 0
-            if columns - j >= WIDE:
-                _wide(m, steps, a_i, a_row, a_step, b_j, c_i + 4 * j, c_row, old_j, old_row)
-                width = WIDE
-            else:
-                _thin(m, steps, a_i, a_row, a_step, b_j, c_i + 4 * j, c_row, old_j, old_row)
-                width = LANES
+            width = WIDE if columns - j >= WIDE else LANES
+            _strip(width == WIDE, m, steps, a_i, a_row, a_step, b_j, c_i + 4 * j, c_row, old_j, old_row)
             b_j += 4 * width * steps
             j += width
 
