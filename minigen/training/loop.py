@@ -14,7 +14,9 @@ is called only then. On the CPU, where there is nothing to wait for, each loss i
 parameter.
 
 Several processes (:mod:`minigen.distributed`) each take their shard of a batch; L and g are then means over them all.
-The first one has the callbacks and the folder.
+So L must be a mean over the items of a batch, and what is drawn for them have them on axis 0; a mean over something
+else asks how much of it the whole batch has, as in :mod:`minigen.models.translation`. The first process has the
+callbacks and the folder.
 """
 
 from __future__ import annotations
