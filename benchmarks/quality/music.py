@@ -33,5 +33,5 @@ ROWS = [
     Row("melody-a9", "melody-a9, article A's encoder and decoder [A9], behind primers of 64 steps", "reported",
         held_out("melody-a9", "folk", 60), lambda f: True, 4),
     Row("melody-b10", "melody-b10, article B's LSTM 256, 512, 512 [B10]", "reported",
-        held_out("melody-b10", "folk", 20), lambda f: True, 20),
+        held_out("melody-b10", "folk", 20), lambda f: True, 40),
 ]  # fmt: skip
