@@ -88,7 +88,7 @@ class PianoRoll(nn.Module):
         x = x.astype("float32")
         nll = ops.sum(self._nll(x, rng), axis=2)
         counts = xp.arange(x.shape[1], like=x) < lengths[:, None]
-        (steps,) = distributed.mean(counts.sum() / len(counts))  # of a part of the whole batch, on average
+        (steps,) = distributed.mean((counts.sum() / len(counts)).astype(nll.dtype))  # of the whole batch, per part
         return ops.sum(nll * counts) / len(counts) / steps, {}
 
     def _nll(self, x: Array, rng: Any = None) -> Tensor:
