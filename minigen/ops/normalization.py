@@ -36,7 +36,7 @@ def _over_processes(x):
 
 
 def _moments(x):
-    """μ, σ² per channel of the batch, of which x may be a shard: σ² = Σⱼ wⱼ (σ²ⱼ + (μⱼ − μ)²)        (Chan et al. 1983)"""
+    """μ, σ² per channel of the batch, of which x may be a shard: σ² = Σⱼ wⱼ (σ²ⱼ + (μⱼ − μ)²)    (Chan et al. 1983)"""
     center, variance = kernels.channel_moments(x)
     if distributed.alone():
         return center, variance
