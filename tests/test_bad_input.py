@@ -211,7 +211,7 @@ def test_by_chance(name, tmp_path, record_property):
     file, load, good = FORMATS[name]
     tried = [0]
 
-    @hypothesis.settings(max_examples=60, deadline=None, database=None, derandomize=True)
+    @hypothesis.settings(max_examples=40, deadline=None, database=None, derandomize=True)
     @hypothesis.given(mutated(good) | st.binary(max_size=60))
     def attempt(content):
         (tmp_path / file).write_bytes(content)

@@ -37,7 +37,7 @@ def counted(record_property):
 @pytest.mark.parametrize("model", faults.MODELS)
 def test_killed_at_random_moments(tmp_path, model, counted):
     """The short form of `python -m benchmarks.faults kills`: asserts that nothing is lost."""
-    found = faults.kills(model, 3, 200, tmp_path, "numpy")
+    found = faults.kills(model, 3, 120, tmp_path, "numpy")
     assert found["kills"] == 3 and found["equal"] and found["runs"] >= 1
     counted("kill -9", found["kills"])
 
