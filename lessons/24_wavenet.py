@@ -240,7 +240,7 @@ assert (here[:R] > 0).all() and not here[R:].any(), "all of the field, and nothi
 # The same codes, the same number of samples in a step, the same optimizer. The loss is taken where the field is filled.
 
 # %%
-STEPS, BATCH, BLOCK = (15, 4, 150) if FAST else (250, 4, 400)
+STEPS, BATCH, BLOCK = (15, 4, 150) if FAST else (120, 4, 300)
 
 
 def windows(rng, before):
@@ -317,7 +317,7 @@ assert anew == 21 * (63 + 61 + 57 + 49 + 33 + 1) and layer_times < anew
 
 # %%
 rng = np.random.default_rng(3)
-primer, n = codes[: R + (100 if FAST else 1000)], 150 if FAST else 4000
+primer, n = codes[: R + (100 if FAST else 1000)], 150 if FAST else 3000
 queues = [[tensor(np.zeros((1, CHANNELS)))] * d for d in DILATIONS]
 with no_grad():
     for code in primer:
