@@ -17,7 +17,7 @@ import pytest
 from benchmarks import faults
 from minigen import ops, optim, sample, train
 from minigen.errors import ConfigError, DataError
-from minigen.training import Callback, checkpoint, pictures, runs
+from minigen.training import Callback, checkpoint, loop, pictures, runs
 from minigen.training.metrics import read_metrics
 
 from .test_training import Recorder, Toy, items, trainer_of, writing
@@ -178,7 +178,7 @@ TINY = 'generator = [8]\ndiscriminator = [8]\nlatent = 4\nbatch_size = 8\nsteps 
 
 def started(folder):
     """A training in a process of its own, that has begun."""
-    (folder / "tiny.toml").write_text(TINY + "sample_every = 1000000\nsave_every = 0.1\n")
+    (folder / "tiny.toml").write_text(TINY + "log_every = 20\nsample_every = 1000000\nsave_every = 0.1\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "minigen.train", "gan", "--config", "tiny.toml", "--out", "run"], cwd=folder, text=True,
         env=os.environ | {"PYTHONPATH": str(faults.ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -287,7 +287,7 @@ def test_validation_changes_nothing_and_is_in_evaluation_mode(tmp_path):
     np.testing.assert_array_equal(plain.w.data, measured.w.data)
     assert [mode for mode in measured.modes if mode[0]] == plain.modes
     looks = [mode for mode in measured.modes if not mode[0]]
-    assert len(looks) == 6 * 512 // 64 and len({state for _, state in looks}) == 1
+    assert len(looks) == 6 * loop.HELD_OUT // 64 and len({state for _, state in looks}) == 1
     expected = float(np.mean((measured.w.data.astype(np.float64) - 1) ** 2))
     assert checkpoint.load(tmp_path).record["validation"] == pytest.approx(expected, rel=1e-5)
     assert "validation" not in trainer_of(Toy(), held_out=(items(),)).state()[1]

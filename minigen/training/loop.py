@@ -98,7 +98,7 @@ class Model(Protocol):
     def eval(self) -> Any: ...
 
 
-HELD_OUT = 512  # items that a model is measured on before each checkpoint
+HELD_OUT = 128  # items that a model is measured on before each checkpoint
 
 # -- what else happens ------------------------------------------------------------------------------------------------
 
