@@ -401,16 +401,18 @@ def test_formula_B15():
 
 
 def test_windows():
-    """Silence before and after; each window has its context and a block; a quarter of a block apart."""
+    """Silence before, nothing behind; each window has its context and a block; a quarter of a block apart."""
     model = small(block=8)
     sound = datasets.mu_law_decode(np.arange(1, 12))
     short = datasets.mu_law_decode(np.arange(20, 23))
     windows, labels = model.prepare(audio.AudioSet((sound, short), np.array([2, 0]), ("a", "b", "c"), "x"))
-    assert windows.dtype == np.uint8 and labels.tolist() == [2, 2, 2, 0] and windows.shape == (4, 9 + 8)
+    assert windows.dtype == np.int16 and labels.tolist() == [2, 2, 2, 0] and windows.shape == (4, 9 + 8)
     assert windows[0].tolist() == [128] * 9 + list(range(1, 9)) and windows[1].tolist() == [128] * 7 + list(
         range(1, 11)
     )
-    assert windows[2, -2:].tolist() == [11, 128] and windows[3].tolist() == [128] * 9 + [20, 21, 22] + [128] * 5
+    assert windows[2, -2:].tolist() == [11, -1] and windows[3].tolist() == [128] * 9 + [20, 21, 22] + [-1] * 5
+    loss, _ = model.objective((windows[3:], labels[3:]), None)  # of three codes alone
+    np.testing.assert_allclose(loss.item(), model.nll(np.arange(20, 23), labels[3:]).mean(), rtol=1e-5)
     with pytest.raises(ConfigError, match="expected labels below 2, came 2"):
         small(block=8, classes=2).prepare(audio.AudioSet((sound,), np.array([2]), ("a", "b", "c"), "x"))
 

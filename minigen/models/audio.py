@@ -77,14 +77,16 @@ class AudioModel(nn.Module):
 
     # -- training -------------------------------------------------------------------------------------------------
     def prepare(self, dataset: AudioSet) -> tuple[np.ndarray, ...]:
-        """Windows of context + block codes, uint8, a quarter of a block apart, and the label of each.
+        """Windows of context + block codes, int16, a quarter of a block apart, and the label of each.
 
-        Each recording is preceded by silence, and followed by silence up to a quarter of a block, or a whole one.
+        Each recording is preceded by silence. Behind its end there is −1, from which nothing is learnt: who had heard
+        silence after silence would never begin.
         """
         block, hop, windows, labels = self.config.block, max(1, self.config.block // 4), [], []
         for sound, label in zip(dataset.sounds, dataset.labels, strict=True):
             length = max(block, -(-len(sound) // hop) * hop)
-            codes = np.full(self.context + length, SILENCE, np.uint8)
+            codes = np.full(self.context + length, -1, np.int16)
+            codes[: self.context] = SILENCE
             codes[self.context : self.context + len(sound)] = mu_law_encode(sound)
             found = np.lib.stride_tricks.sliding_window_view(codes, self.context + block)[::hop]
             windows.append(found)
@@ -98,9 +100,12 @@ class AudioModel(nn.Module):
         return np.concatenate(windows), labels
 
     def objective(self, batch: tuple[Array, ...], rng: Any) -> tuple[Tensor, dict[str, Any]]:
-        """The mean of −ln p over the last `block` codes of the windows (N, context + block), in nats."""
+        """The mean of −ln p over the codes, in nats, of the last `block` of the windows (N, context + block)."""
         codes = batch[0].astype("int64")
-        return ops.softmax_cross_entropy(self(codes[:, :-1], batch[1]), codes[:, self.context :]), {}
+        counted = (codes[:, self.context :] >= 0).astype("float32")
+        codes = xp.maximum(codes, 0)
+        nll = ops.softmax_cross_entropy(self(codes[:, :-1], batch[1]), codes[:, self.context :], "none")
+        return ops.sum(nll * (counted / counted.sum())), {}
 
     # -- measuring ------------------------------------------------------------------------------------------------
     def nll(self, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
