@@ -157,6 +157,17 @@ def test_of_a_damaged_log_the_sound_lines_are_kept(name, trained, tmp_path, monk
     assert [record["step"] for record in read_metrics(log)] == [1, 2, 3, 7]
 
 
+@pytest.mark.parametrize("value", [-1e30, np.inf])
+def test_weights_beyond_all_bounds_give_no_picture(value, trained, tmp_path, monkeypatch, capsys):
+    """Weights that are numbers, but whose images are NaN: exit code 3, not a grey square."""
+    monkeypatch.chdir(tmp_path)
+    unpacked(trained)
+    runs.forged(runs.filled(value))(tmp_path)
+    before = content(tmp_path)
+    assert sample.main(["run"]) == 3
+    assert "hold NaN or infinity" in capsys.readouterr().err and content(tmp_path) == before
+
+
 # -- by chance ---------------------------------------------------------------------------------------------------------
 
 

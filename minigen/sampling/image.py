@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import backend
 from ..datasets import ImageSet, load
-from ..errors import ConfigError
+from ..errors import ConfigError, NonFiniteError
 from ..training import runs
 from ..training.command import whole
 from ..training.files import atomic
@@ -58,6 +58,8 @@ def draw(run: Run, asked: argparse.Namespace) -> Path:
     out = Path(getattr(asked, "out", run.folder / f"samples-{what}-seed{asked.seed}.png")).expanduser()
     if out.suffix.lower() != ".png":
         raise ConfigError(f"--out {out}: expected the name of a PNG file, ending in .png.")
+    if not np.isfinite(images).all():
+        raise NonFiniteError(f"the images of {run.name!r} hold NaN or infinity; train it again with a smaller --lr.")
     with atomic(out) as file:
         save_png(file, image_grid(images, columns))
     return out
