@@ -32,7 +32,7 @@ def parser(modalities: Iterable[str] = MODALITIES) -> Parser:
 def _main(argv: Sequence[str] | None) -> int:
     asked = parser().parse_args(argv)
     folder = Path(os.path.expanduser(asked.run))
-    with backend.use(getattr(asked, "backend", None) or backend.current()):
+    with backend.use(getattr(asked, "backend", None) or backend.current()), np.errstate(all="ignore"):  # told in words
         name, model = trained(folder, best=asked.best)
         asked = asked_of(parser([model.modality]), argv, name)
         out = MODALITIES[model.modality].draw(Run(name, model, folder, np.random.default_rng(asked.seed)), asked)
