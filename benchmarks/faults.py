@@ -43,7 +43,7 @@ MODELS = {
     "gan": "generator = [16]\ndiscriminator = [16]\nlatent = 4\nbatch_size = 8\n",
     "charlm": "width = 16\nlayers = 1\nembedding = 8\nblock = 16\nbatch_size = 8\n",
 }
-WARM = 300  # seconds after which nothing is loaded or compiled any more
+WARM = 900  # seconds after which every picture has been drawn a few times and the heap has its size
 
 
 # -- kills ------------------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def hour(minutes: float, folder: Path) -> dict[str, Any]:
 
 def steadiness(rows: list[tuple[float, int, float, int]]) -> dict[str, Any]:
     """What the rows after WARM seconds say: how far memory strays, and the time of a step at the end and before."""
-    warm = [row for row in rows if row[0] >= min(WARM, rows[-1][0] / 10)]
+    warm = [row for row in rows if row[0] >= min(WARM, rows[-1][0] / 4)]
     memory = [row[1] for row in warm]
     steps = [
         ((b[0] - a[0]) / (b[3] - a[3]), (b[2] - a[2]) / (b[3] - a[3])) for a, b in zip(warm, warm[1:]) if b[3] > a[3]
@@ -173,6 +173,7 @@ def steadiness(rows: list[tuple[float, int, float, int]]) -> dict[str, Any]:
     first, last = ([[1000 * step[i] for step in part] for i in (0, 1)] for part in (steps[:tenth], steps[-tenth:]))
     return {
         "steps": rows[-1][3],
+        "resident_mb_before": {"first": rows[0][1] / 2**20, "most": max(row[1] for row in rows if row not in warm) / 2**20},
         "resident_mb": {"first": memory[0] / 2**20, "last": memory[-1] / 2**20, "least": min(memory) / 2**20,
                         "most": max(memory) / 2**20, "strays_percent": 100 * (max(memory) / min(memory) - 1)},
         "step_ms_first_tenth": {"wall": statistics.median(first[0]), "processor": statistics.median(first[1]),
