@@ -10,8 +10,7 @@ those of a run that nobody disturbed, byte for byte. A moment is some millisecon
 the run, or, one time in four, after the start: so they do not depend on how busy the machine is.
 
 `hour` trains `gan` of its own size on one thread, and looks at the process from outside whenever it logs: at its
-resident memory, and the processor time of each step. Processor time does not count what other processes
-take, but they share the caches, so the least of a window says more than its mean.
+resident memory, and the processor time of each step, which does not count what other processes take.
 """
 
 from __future__ import annotations
@@ -163,25 +162,22 @@ def hour(minutes: float, folder: Path) -> dict[str, Any]:
 
 
 def steadiness(rows: list[tuple[float, int, float, int]]) -> dict[str, Any]:
-    """What the rows after WARM seconds say: how far memory strays, and the time of a step at the end and before."""
-    warm = [row for row in rows if row[0] >= min(WARM, rows[-1][0] / 4)]
-    memory = [row[1] for row in warm]
-    steps = [
-        ((b[0] - a[0]) / (b[3] - a[3]), (b[2] - a[2]) / (b[3] - a[3])) for a, b in zip(warm, warm[1:]) if b[3] > a[3]
-    ]
-    tenth = max(1, len(steps) // 10)
-    first, last = ([[1000 * step[i] for step in part] for i in (0, 1)] for part in (steps[:tenth], steps[-tenth:]))
+    """How far memory strays after WARM seconds, and the median time of a step in each sixth of the time, in ms."""
+    memory = [row[1] / 2**20 for row in rows if row[0] >= min(WARM, rows[-1][0] / 4)]
+    sixths: list[list[tuple[float, float]]] = [[] for _ in range(6)]
+    for a, b in zip(rows, rows[1:]):
+        if b[3] > a[3]:
+            per = 1000 / (b[3] - a[3])
+            sixths[min(5, int(6 * b[0] / rows[-1][0]))].append((per * (b[0] - a[0]), per * (b[2] - a[2])))
+    of = lambda k: [round(statistics.median(step[k] for step in part), 2) if part else None for part in sixths]
+    strays = 100 * (max(memory) / min(memory) - 1)
     return {
         "steps": rows[-1][3],
-        "resident_mb_before": {"first": rows[0][1] / 2**20, "most": max(row[1] for row in rows if row not in warm) / 2**20},
-        "resident_mb": {"first": memory[0] / 2**20, "last": memory[-1] / 2**20, "least": min(memory) / 2**20,
-                        "most": max(memory) / 2**20, "strays_percent": 100 * (max(memory) / min(memory) - 1)},
-        "step_ms_first_tenth": {"wall": statistics.median(first[0]), "processor": statistics.median(first[1]),
-                                "least_processor": min(first[1])},
-        "step_ms_last_tenth": {"wall": statistics.median(last[0]), "processor": statistics.median(last[1]),
-                               "least_processor": min(last[1])},
-        "slowdown_percent": 100 * (min(last[1]) / min(first[1]) - 1),
-    }  # fmt: skip
+        "resident_mb": {"at_first": rows[0][1] / 2**20, "warm_least": min(memory), "warm_most": max(memory)},
+        "resident_strays_percent": round(strays, 3),
+        "step_wall_ms": of(0),
+        "step_processor_ms": of(1),
+    }
 
 
 def resident(pid: int) -> int:
