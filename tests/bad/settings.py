@@ -67,7 +67,7 @@ TEXTS = {  # for charlm, whose vocabulary may come from a file
     "no characters": 'vocabulary = {kind = "characters", special_tokens = false, characters = []}',
     "characters of two": 'vocabulary = {kind = "characters", special_tokens = false, characters = ["ab"]}',
     "numbers as characters": 'vocabulary = {kind = "characters", special_tokens = false, characters = [1]}',
-    "characters that the text has not": 'vocabulary = {kind = "characters", special_tokens = false, characters = ["☃"]}',
+    "characters not in the text": 'vocabulary = {kind = "characters", special_tokens = false, characters = ["☃"]}',
     "merges of nothing": 'vocabulary = {kind = "byte pairs", special_tokens = false, merges = [[256, 256]]}',
     "merges of three": 'vocabulary = {kind = "byte pairs", special_tokens = false, merges = [[1, 2, 3]]}',
     "merges of words": 'vocabulary = {kind = "byte pairs", special_tokens = false, merges = [["a", "b"]]}',
