@@ -15,6 +15,7 @@ import pytest
 from minigen import backend, ops
 from minigen.errors import GradientError
 from minigen.gradcheck import gradcheck, gradgradcheck
+from minigen.ops import normalization
 from minigen.tensor import Primitive, Tensor, grad, tensor
 from tests.opspec import OpSpec, Sample
 from tests.test_ops import DIFFERENTIABLE, LIMIT, arrays, calls, cotangents
@@ -22,6 +23,10 @@ from tests.test_ops import DIFFERENTIABLE, LIMIT, arrays, calls, cotangents
 # The records of astype change the dtype, where differences say nothing about the rule; from float64 to float64 they do.
 SAME_DTYPE = OpSpec(
     "astype", lambda x: ops.astype(x, "float64"), np.array, lambda rng: [Sample((rng.standard_normal((2, 3)),))]
+)
+# In one process the mean over the processes is what it was; tests/test_distributed.py has several.
+OVER_PROCESSES = OpSpec(
+    "over_processes", normalization._over_processes, np.array, lambda rng: [Sample((rng.standard_normal((2, 3)),))]
 )
 
 
@@ -87,7 +92,7 @@ def uses():
     """{rule: [(order of the check, spec, call)]}: the samples that use it, those of the first order first."""
     found = {}
     with backend.use("numpy"):
-        for spec in [*DIFFERENTIABLE, SAME_DTYPE]:
+        for spec in [*DIFFERENTIABLE, SAME_DTYPE, OVER_PROCESSES]:
             for call in calls(spec):
                 leaves = arrays(call)
                 ys = [y for y in call.outputs(*leaves) if isinstance(y, Tensor) and y.requires_grad]
