@@ -57,7 +57,7 @@ class Layer(nn.Module):
     def __init__(self, dilation: int, c: WaveNetConfig, last: bool, rng: Any):
         self.dilation = dilation
         self.filter = nn.Linear(2 * c.channels, 2 * c.channels, rng=rng)
-        self.label = nn.Embedding(c.classes, 2 * c.channels, init=_small, rng=rng)
+        self.label = nn.Embedding(c.classes, 2 * c.channels, init=_half, rng=rng)
         self.skip = nn.Linear(c.channels, c.skip, rng=rng)
         self.residual = None if last else nn.Linear(c.channels, c.channels, rng=rng)
 
@@ -223,16 +223,16 @@ class TwoSigmoid(AudioModel):
             yield codes[:, None].astype(np.uint8)
 
 
-def _small(rng: Any, shape: tuple[int, ...], dtype: Any = None) -> Array:
-    """N(0, 0.1²)"""
-    return 0.1 * backend.normal(rng, shape, dtype)
+def _half(rng: Any, shape: tuple[int, ...], dtype: Any = None) -> Array:
+    """N(0, 0.5²)"""
+    return 0.5 * backend.normal(rng, shape, dtype)
 
 
 PRESETS = {
     "wavenet": Preset(
         "WaveNet of 10 layers: dilated causal convolutions with gates, over 256 codes, told the class",
         WaveNet,
-        WaveNetConfig(steps=400, batch_size=4, lr=6e-3, schedule="cosine"),
+        WaveNetConfig(steps=1000, batch_size=8, block=1500, lr=6e-3, schedule="cosine"),
     ),
     "wavenet-b6": Preset(
         "the recurrent cell of two sigmoids that article B calls WaveNet, on the same sounds",
