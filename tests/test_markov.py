@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from minigen import datasets
+from minigen.datasets.remote import find
 from minigen.errors import ConfigError, DataError, DtypeError
 from minigen.models import decoding
 from minigen.models.markov import MarkovChain
@@ -118,9 +119,7 @@ def test_cross_entropy_falls_with_the_order_on_real_text():
 
 def test_tiny_shakespeare():
     """Where the text is at hand: nats per character of the whole validation split, orders 0 to 6."""
-    from minigen.datasets.text import _local
-
-    if _local("tinyshakespeare.txt") is None:
+    if find("text", "tinyshakespeare.txt") is None:
         pytest.skip("MINIGEN_DATA has no tinyshakespeare.txt")
     _, nats = by_order(datasets.load_text("tiny-shakespeare"), range(7))
     np.testing.assert_allclose(nats, [3.3473, 2.4835, 2.0381, 1.7191, 1.5612, 1.5226, 1.5165], atol=2e-4)

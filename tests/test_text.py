@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from minigen import datasets
-from minigen.datasets import dates, pairs, text, tokenizers
+from minigen.datasets import dates, pairs, remote, text, tokenizers
 from minigen.datasets.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer
 from minigen.errors import ConfigError, DataError, DtypeError, MinigenError
 
@@ -414,7 +414,7 @@ def test_bad_poems(tmp_path, content, message):
 @pytest.fixture
 def real_data():
     """Tiny Shakespeare where MINIGEN_DATA has it."""
-    path = text._local("tinyshakespeare.txt")
+    path = remote.find("text", "tinyshakespeare.txt")
     if path is None:
         pytest.skip("MINIGEN_DATA has no tinyshakespeare.txt")
     return path

@@ -3,7 +3,6 @@
 A sound is float32 (n,) in [−1, 1], one channel, RATE samples a second.
 """
 
-import difflib
 import math
 import os
 import re
@@ -18,7 +17,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, DtypeError, ShapeError
 from .bundled import data_folder
-from .files import read_file
+from .files import data_root, no_such, read_file
 from .folder import Split, check_split
 
 RATE = 8000
@@ -212,11 +211,7 @@ def load_audio_set(name_or_path: str = BUNDLED, split: Split = "train") -> Audio
         return _digits(_digit_files(_local()), DIGITS, split)
     path = Path(os.path.expanduser(name_or_path))
     if not path.exists():
-        close = difflib.get_close_matches(str(name_or_path), available_audio(), n=1)
-        raise DataError(
-            f"{name_or_path}: expected a folder of WAV files or one of {', '.join(available_audio())}, but there is no "
-            f"such; {f'did you mean {close[0]}?' if close else 'check the spelling.'}"
-        )
+        raise no_such(name_or_path, "a folder of WAV files", available_audio())
     if not path.is_dir():
         raise DataError(f"{path}: expected a folder of WAV files, came a file; name the folder it is in.")
     if digits := _digit_files(path):
@@ -267,11 +262,7 @@ def _at_rate(file: Path) -> np.ndarray:
 
 def _local() -> Path:
     """The folder of the spoken digits in MINIGEN_DATA."""
-    setting = os.environ.get("MINIGEN_DATA")
-    if setting:
-        root = Path(os.path.expanduser(setting))
-        if not root.is_dir():
-            raise DataError(f"MINIGEN_DATA: expected a folder, but {root} is none; correct or unset it.")
+    if (root := data_root()) is not None:
         for place in (*_PLACES, "."):
             if (root / place).is_dir() and _digit_files(root / place):
                 return root / place

@@ -1,11 +1,10 @@
 """Image sets by name or folder."""
 
-import difflib
 import os
 from pathlib import Path
 
-from ..errors import DataError
 from . import bundled, remote
+from .files import data_root, no_such
 from .folder import Split, check_split, has_split, load_folder
 from .images import ImageSet
 
@@ -36,20 +35,14 @@ def load(name_or_path: str | os.PathLike[str] = bundled.NAME, split: Split = "tr
     path = Path(os.path.expanduser(name_or_path))
     if os.path.exists(path):
         return load_folder(path, split)
-    names = list(available())
-    close = difflib.get_close_matches(str(name_or_path), names, n=1)
-    guess = f"did you mean {close[0]}?" if close else "check the spelling."
-    raise DataError(f"{name_or_path}: expected a folder or one of {', '.join(names)}, but there is no such; {guess}")
+    raise no_such(name_or_path, "a folder", available())
 
 
 def _local(source: remote.Source, split: Split) -> ImageSet | None:
     """The set in MINIGEN_DATA, or None if it is not there."""
-    setting = os.environ.get("MINIGEN_DATA")
-    if not setting:
+    root = data_root()
+    if root is None:
         return None
-    root = Path(os.path.expanduser(setting))
-    if not os.path.isdir(root):
-        raise DataError(f"MINIGEN_DATA: expected a folder, but {root} is none; correct or unset it.")
     if has_split(root / source.name, split):
         return load_folder(root / source.name, split, name=source.name, classes=source.classes)
     if has_split(root, split):

@@ -8,7 +8,6 @@ melody tokens    one for each step: the pitch of a note that begins, HOLD while 
 a piano roll     one row of 88 keys for some steps, True where a key is down [A9]
 """
 
-import difflib
 import io
 import json
 import os
@@ -25,7 +24,7 @@ from numpy.typing import ArrayLike
 from ..errors import DataError, DtypeError, ShapeError
 from . import remote
 from .bundled import data_folder
-from .files import read_file
+from .files import no_such, read_file
 from .folder import Split, check_split
 from .text import read_text
 
@@ -367,11 +366,7 @@ def load_music_set(name_or_path: str = DEFAULT, split: Split = "train") -> Music
         return MusicSet(tuple(read_chorales(path, split)), name)
     path = data_folder() / "folk_melodies.txt" if name == DEFAULT else Path(os.path.expanduser(name))
     if not os.path.exists(path):
-        close = difflib.get_close_matches(name, available_music(), n=1)
-        raise DataError(
-            f"{name}: expected a folder of MIDI files or one of {', '.join(available_music())}, but there is no such; "
-            + (f"did you mean {close[0]}?" if close else "check the spelling.")
-        )
+        raise no_such(name, "a folder of MIDI files", available_music())
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in (".mid", ".midi"))
         scores: Iterable[Score] = (read_midi(file) for file in _split(files, split, path))

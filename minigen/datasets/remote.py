@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
+from .files import data_root
 from .folder import Split, check_split
 
 
@@ -94,12 +95,9 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
 
 def find(kind: str, file: str) -> Path | None:
     """A file in MINIGEN_DATA, in its folder `kind` or itself, or None if it is not there."""
-    setting = os.environ.get("MINIGEN_DATA")
-    if not setting:
+    root = data_root()
+    if root is None:
         return None
-    root = Path(os.path.expanduser(setting))
-    if not os.path.isdir(root):
-        raise DataError(f"MINIGEN_DATA: expected a folder, but {root} is none; correct or unset it.")
     return next((path for path in (root / kind / file, root / file) if os.path.isfile(path)), None)
 
 

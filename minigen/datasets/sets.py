@@ -3,7 +3,6 @@
 A kind, one of KINDS, is what a model reads; :func:`load_set` is how the commands get it.
 """
 
-import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from ..errors import DataError
 from . import audio, catalog, dates, music, pairs, text
+from .files import no_such
 from .folder import Split, check_split
 from .images import ImageSet
 from .pairs import Pair
@@ -88,11 +88,7 @@ def load_pair_set(name_or_path: str = "dates", split: Split = "train") -> PairSe
         found = made(n, np.random.default_rng(seed), held_out=held_out)
         return PairSet(tuple(Pair(source, target, "") for source, target in found), name)
     if not os.path.exists(os.path.expanduser(name)):
-        close = difflib.get_close_matches(name, available_pairs(), n=1)
-        raise DataError(
-            f"{name}: expected a file of pairs or one of {', '.join(available_pairs())}, but there is no such; "
-            + (f"did you mean {close[0]}?" if close else "check the spelling.")
-        )
+        raise no_such(name, "a file of pairs", available_pairs())
     parts = pairs.split_pairs(pairs.load_pairs(name), np.random.default_rng(0))
     return PairSet(tuple(parts[held_out]), Path(name).stem)
 

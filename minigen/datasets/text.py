@@ -1,6 +1,5 @@
 """Texts by name or path, their split into training and validation, and windows of token ids."""
 
-import difflib
 import json
 import os
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, DtypeError
 from . import remote
-from .files import read_file
+from .files import no_such, read_file
 
 DEFAULT = "python-docs"
 SHAKESPEARE = "tiny-shakespeare"
@@ -52,15 +51,10 @@ def load_text(name_or_path: str | os.PathLike[str] = DEFAULT) -> str:
 
         return "\n".join(topics[name] for name in sorted(topics))
     if name_or_path == SHAKESPEARE:
-        return read_text(_local(_SHAKESPEARE_FILE) or _downloaded())
+        return read_text(remote.find("text", _SHAKESPEARE_FILE) or _downloaded())
     path = Path(os.path.expanduser(name_or_path))
     if not os.path.exists(path):
-        names = list(available_texts())
-        close = difflib.get_close_matches(str(name_or_path), names, n=1)
-        guess = f"did you mean {close[0]}?" if close else "check the spelling."
-        raise DataError(
-            f"{name_or_path}: expected a text file or one of {', '.join(names)}, but there is no such; {guess}"
-        )
+        raise no_such(name_or_path, "a text file", available_texts())
     if path.suffix == ".json":
         return "\n\n".join("\n".join(poem.lines) for poem in load_poems(path)) + "\n"
     return read_text(path)
@@ -201,11 +195,6 @@ def _window_check(function: str, ids: np.ndarray, length: int) -> np.ndarray:
 
 
 # -- where tiny Shakespeare lies --------------------------------------------------------------------------------------
-
-
-def _local(file: str) -> Path | None:
-    """The file in MINIGEN_DATA, or None if it is not there."""
-    return remote.find("text", file)
 
 
 def _downloaded() -> Path:
