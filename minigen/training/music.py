@@ -8,7 +8,8 @@ from ..datasets import Score, write_midi, write_wav
 from ..datasets.synthesizer import RATE, synthesize
 from ..viz import draw_piano_roll
 from .files import atomic
-from .loop import Callback, Trainer, generators
+from .loop import Trainer, generators
+from .samples import Samples
 
 BARS = 8
 
@@ -26,29 +27,9 @@ def write_music(path: Path, score: Score, given: int = 0) -> None:
         draw_piano_roll(file, score, given)
 
 
-class MusicSamples(Callback):
-    """samples/step_000500.mid, .wav and .png every so many steps: a function of the parameters and the seed alone."""
+class MusicSamples(Samples):
+    """BARS bars that the model composes, as .mid, .wav and .png."""
 
-    def __init__(self, folder: Path, every: int, seed: int):
-        self.folder, self.every, self.seed = Path(folder) / "samples", every, seed
-        self._written: int | None = None
-
-    def start(self, trainer: Trainer) -> None:
-        self.folder.mkdir(exist_ok=True)
-
-    def step(self, trainer: Trainer) -> None:
-        if trainer.step % self.every == 0:
-            self._write(trainer)
-
-    def complete(self, trainer: Trainer) -> None:
-        if self._written != trainer.step:
-            self._write(trainer)
-
-    def _write(self, trainer: Trainer) -> None:
-        trainer.model.eval()
-        try:
-            score = trainer.model.compose(None, BARS, generators(self.seed)["samples"])
-        finally:
-            trainer.model.train()
-        write_music(self.folder / f"step_{trainer.step:06d}.mid", score)
-        self._written = trainer.step
+    def draw(self, trainer: Trainer, path: Path) -> None:
+        score = trainer.model.compose(None, BARS, generators(self.seed)["samples"])
+        write_music(path.with_suffix(".mid"), score)

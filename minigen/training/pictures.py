@@ -14,6 +14,7 @@ from ..viz import draw_curves, image_grid, save_gif, save_png, scatter
 from .files import atomic
 from .loop import Callback, Model, Record, Trainer, generators
 from .metrics import read_metrics
+from .samples import Samples
 
 
 def draw_samples(model: Model, n: int, rng: np.random.Generator, **options: Any) -> np.ndarray:
@@ -29,41 +30,31 @@ def draw_samples(model: Model, n: int, rng: np.random.Generator, **options: Any)
     return backend.to_host(drawn.data if isinstance(drawn, Tensor) else drawn)
 
 
-class ImageSamples(Callback):
-    """samples/step_000500.png every so many steps, always from the same noise, and samples.gif at the end.
-
-    A picture depends on the parameters and the seed alone: drawing it takes nothing from the generators of training.
-    """
+class ImageSamples(Samples):
+    """Pictures as .png, always from the same noise, before the first step, too; and samples.gif at the end."""
 
     def __init__(self, folder: Path, every: int, seed: int, n: int = 64):
-        self.folder, self.gif = Path(folder) / "samples", Path(folder) / "samples.gif"
-        self.every, self.seed, self.n = every, seed, n
-        self._drawn: int | None = None
+        super().__init__(folder, every, seed)
+        self.gif, self.n = Path(folder) / "samples.gif", n
 
     def start(self, trainer: Trainer) -> None:
         self.noise = trainer.model.noise(self.n, self._rng("noise"))
-        self.folder.mkdir(exist_ok=True)
+        super().start(trainer)
         if trainer.step == 0:
             self._draw(trainer)
 
-    def step(self, trainer: Trainer) -> None:
-        if trainer.step % self.every == 0:
-            self._draw(trainer)
-
     def complete(self, trainer: Trainer) -> None:
-        if self._drawn != trainer.step:
-            self._draw(trainer)
+        super().complete(trainer)
         with atomic(self.gif) as file:
             save_gif(file, sorted(self.folder.glob("step_*.png")))
 
     def _rng(self, purpose: str) -> np.random.Generator:
         return dict(zip(("noise", "rest"), generators(self.seed)["samples"].spawn(2), strict=True))[purpose]
 
-    def _draw(self, trainer: Trainer) -> None:
+    def draw(self, trainer: Trainer, path: Path) -> None:
         samples = draw_samples(trainer.model, self.n, self._rng("rest"), noise=self.noise)
-        with atomic(self.folder / f"step_{trainer.step:06d}.png") as file:
+        with atomic(path.with_suffix(".png")) as file:
             save_png(file, self.picture(samples, trainer))
-        self._drawn = trainer.step
 
     def picture(self, samples: np.ndarray, trainer: Trainer) -> np.ndarray:
         """Samples as one picture."""

@@ -11,7 +11,8 @@ from ..datasets import mu_law_decode, write_wav
 from ..datasets.audio import RATE
 from ..viz import draw_spectrograms
 from .files import atomic
-from .loop import Callback, Model, Trainer, generators
+from .loop import Model, Trainer, generators
+from .samples import Samples
 
 SECONDS, CLASSES = 0.5, 5  # of each sound, and how many
 PAUSE = 0.2  # seconds between sounds in one file
@@ -50,26 +51,10 @@ def write_sounds(path: Path, sounds: np.ndarray, labels: np.ndarray) -> None:
         draw_spectrograms(file, dict(zip(titles, sounds, strict=True)))
 
 
-class SoundSamples(Callback):
-    """samples/step_000500.wav and .png every so many steps: a function of the parameters and the seed alone."""
+class SoundSamples(Samples):
+    """A sound of each class, up to CLASSES of them, as .wav, and their spectrograms as .png."""
 
-    def __init__(self, folder: Path, every: int, seed: int):
-        self.folder, self.every, self.seed = Path(folder) / "samples", every, seed
-        self._drawn: int | None = None
-
-    def start(self, trainer: Trainer) -> None:
-        self.folder.mkdir(exist_ok=True)
-
-    def step(self, trainer: Trainer) -> None:
-        if trainer.step % self.every == 0:
-            self._draw(trainer)
-
-    def complete(self, trainer: Trainer) -> None:
-        if self._drawn != trainer.step:
-            self._draw(trainer)
-
-    def _draw(self, trainer: Trainer) -> None:
+    def draw(self, trainer: Trainer, path: Path) -> None:
         labels = np.arange(min(CLASSES, trainer.model.conditions))
         sounds = draw_sounds(trainer.model, labels, int(SECONDS * RATE), generators(self.seed)["samples"])
-        write_sounds(self.folder / f"step_{trainer.step:06d}.wav", sounds, labels)
-        self._drawn = trainer.step
+        write_sounds(path.with_suffix(".wav"), sounds, labels)

@@ -6,38 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..datasets import Pair
-from ..tensor import no_grad
 from .files import atomic
-from .loop import Callback, Model, Trainer, generators
+from .loop import Model, Trainer, generators
+from .samples import Samples
 
 
-class WrittenSamples(Callback):
-    """samples/step_000500.txt every so many steps: a function of the parameters and the seed alone."""
-
-    def __init__(self, folder: Path, every: int, seed: int):
-        self.folder, self.every, self.seed = Path(folder) / "samples", every, seed
+class WrittenSamples(Samples):
+    """What the model writes, as .txt, before the first step, too."""
 
     def start(self, trainer: Trainer) -> None:
-        self.folder.mkdir(exist_ok=True)
+        super().start(trainer)
         if trainer.step == 0:
-            self._write(trainer)
+            self._draw(trainer)
 
-    def step(self, trainer: Trainer) -> None:
-        if trainer.step % self.every == 0:
-            self._write(trainer)
-
-    def complete(self, trainer: Trainer) -> None:
-        self._write(trainer)
-
-    def _write(self, trainer: Trainer) -> None:
-        trainer.model.eval()
-        try:
-            with no_grad():
-                sample = self.sample(trainer.model)
-        finally:
-            trainer.model.train()
-        with atomic(self.folder / f"step_{trainer.step:06d}.txt") as file:
-            file.write(sample.encode())
+    def draw(self, trainer: Trainer, path: Path) -> None:
+        with atomic(path.with_suffix(".txt")) as file:
+            file.write(self.sample(trainer.model).encode())
 
     def sample(self, model: Model) -> str:
         """What is written at one step."""
