@@ -15,11 +15,11 @@ from ..reference import attention as reference
 from .arithmetic import EXACT, F, exp, largest, total
 from .blas import FACTORS, gemm
 from .threads import share
+from .tile import LANES
 
 __all__ = ["attention", "attention_gradients"]
 
 BLOCK = 64
-LANES = 16  # numbers of a vector, or of several
 ONE = FACTORS[np.dtype(F)]
 
 
