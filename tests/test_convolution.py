@@ -13,11 +13,13 @@ from minigen import backend, grad, ops, tensor
 from minigen.errors import BackendError
 from minigen.kernels import reference
 from minigen.kernels.cpu import convolution as twins
+from minigen.kernels.cpu import indirect
 from tests.ops import convolution as loops
 
 quiet = settings(
     deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+needs_tiles = pytest.mark.skipif(not indirect.TILES, reason="no vectors of 512 bits")
 few, many = settings(quiet, max_examples=40), settings(quiet, max_examples=150)
 
 # -- inputs -----------------------------------------------------------------------------------------------------------
@@ -374,6 +376,41 @@ LAYERS = {
 @pytest.mark.parametrize("layer", LAYERS)
 def test_twins_on_layers(fenced, layer, dtype):
     agree(LAYERS[layer], dtype)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_twins_without_tiles_in_the_registers(fenced, layer, monkeypatch):
+    monkeypatch.setattr(indirect, "TILES", False)
+    agree(LAYERS[layer], np.float32)
+
+
+@needs_tiles
+@given(
+    case=cases(channels=(1, 3, 16, 48, 112), most=7),
+    positions=st.sampled_from([1, 20, 10**6]),
+    largest=st.sampled_from([500, 1 << 20]),
+)
+@example(case=Case((5, 7, 6, 6), (2, 3), (3, 4), ((1, 2), (0, 1)), (1, 1), 1, 16, (surrounded,) * 3), positions=20,
+         largest=1 << 20)  # fmt: skip
+@settings(quiet, max_examples=80)
+def test_twins_in_tiles_of_the_registers(fenced, case, positions, largest):
+    """Several images at a time, or one; and what is too large for that."""
+    before = indirect.POSITIONS, indirect.LARGEST
+    try:
+        indirect.POSITIONS, indirect.LARGEST = positions, largest
+        agree(case, np.float32)
+    finally:
+        indirect.POSITIONS, indirect.LARGEST = before
+
+
+@needs_tiles
+def test_multiples_of_a_vector_are_done_in_tiles(monkeypatch):
+    done = []
+    for name in ("_correlate", "_weight_grad"):
+        function = getattr(indirect, name)
+        monkeypatch.setattr(indirect, name, lambda *a, f=function, n=name: (done.append(n), f(*a)))
+    agree(LAYERS["one large image"], np.float32)
+    assert done.count("_correlate") >= 2 and "_weight_grad" in done
 
 
 @pytest.mark.parametrize("layer", LAYERS)

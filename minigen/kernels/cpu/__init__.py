@@ -2,6 +2,8 @@
 
 Numba forgets what it compiled of a function when the function's own file changes, but not when another changes whose
 functions were compiled into it. So all of it is forgotten here when any file of this folder has changed.
+
+The first import also has NumPy align its arrays, see `memory`.
 """
 
 from contextlib import suppress
@@ -25,3 +27,7 @@ def forget_stale(folder: Path) -> None:
 
 
 forget_stale(Path(__file__).parent)
+
+from .memory import align  # noqa: E402 its compiled code is in the cache, too
+
+align()

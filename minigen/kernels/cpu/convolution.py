@@ -20,6 +20,7 @@ import numpy as np
 from numba import config, njit
 
 from ..reference import convolution as reference
+from . import indirect
 from .blas import FACTORS, clear, copy, gemm
 from .threads import share
 
@@ -65,13 +66,16 @@ def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
         w = conv2d_weight_grad(y, x, kernel, stride, turned, dilation, groups)
         return np.ascontiguousarray(w[:, :, ::-1, ::-1].swapaxes(0, 1))
     x, y = _channels_last(x), _channels_last(y)
-    rows = np.array([(kh, -padding[0][0], y.shape[1], 0)])
-    columns = np.array([(kw, -padding[1][0], y.shape[2], 0)])
+    rows, columns = [(kh, -padding[0][0], y.shape[1], 0)], [(kw, -padding[1][0], y.shape[2], 0)]
+    out = np.empty((co, ci, kh * kw), x.dtype)
+    if y.size and indirect.fits(x, co, rows, columns, stride, dilation):
+        _add_parts(indirect.weight_grad(x, y, rows, columns, stride, dilation), out)
+        return out.reshape(co, ci, kh, kw)
+    rows, columns = np.array(rows), np.array(columns)
     tiles, count, form, used = _plan(x.shape, rows, columns, co, stride, dilation, x.itemsize)
     total = kh * kw * ci * co
     parts = share(_weight_grad, count, used + total, x.dtype, x.reshape(-1), x.shape, y.reshape(-1), y.shape, rows[0],
                   columns[0], (*stride, *dilation, 1, 1), tiles, form, used, FACTORS[x.dtype])  # fmt: skip
-    out = np.empty((co, ci, kh * kw), x.dtype)
     _add_parts(parts[:, used : used + total].reshape(-1, kh * kw, ci, co), out)
     return out.reshape(co, ci, kh, kw)
 
@@ -115,8 +119,12 @@ def _matrices(w, taps, transpose):
 def _run(x, matrices, rows, columns, stride, dilation, out_shape, out_stride):
     """out = the correlations of x for all phases: each of `rows` with each of `columns`."""
     taps, ci, co = matrices.shape
-    x, rows, columns = _channels_last(x), np.array(rows), np.array(columns)
+    x = _channels_last(x)
     out = np.empty((x.shape[0], *out_shape), x.dtype)
+    if indirect.fits(x, co, rows, columns, stride, dilation):
+        indirect.correlate(x, matrices, rows, columns, stride, dilation, out, out_stride)
+        return out.transpose(0, 3, 1, 2)
+    rows, columns = np.array(rows), np.array(columns)
     geometry, one = (*stride, *dilation, *out_stride), FACTORS[x.dtype]
     if co < min(ci, _THIN):
         matrix = np.ascontiguousarray(matrices.transpose(1, 0, 2)).reshape(-1)

@@ -15,7 +15,7 @@ from numba import njit
 from ..reference import product as reference
 from .blas import FACTORS, OpenBlas, gemm
 from .threads import available, share
-from .tile import LANES, WIDE, multiply, pack, usable
+from .tile import LANES, multiply, pack, usable
 
 __all__ = ["product"]
 
@@ -69,7 +69,7 @@ def _stored(a):
 
 def _in_tiles(x, w):
     """Is this a product for `_tiles`?"""
-    fits = x.shape[0] >= LEAST and w.shape[1] >= WIDE and w.shape[1] % LANES == 0
+    fits = x.shape[0] >= LEAST and w.shape[1] % LANES == 0
     return TILES and fits and x.dtype == np.float32 and _one_piece(x) and _one_piece(w)
 
 

@@ -1,9 +1,12 @@
 """Matrix products in tiles that stay in the registers of a CPU with vectors of 512 bits; others leave them to BLAS.
 
-A tile of C = A B is ROWS × WIDE numbers. For each k, the numbers of a column of A are multiplied by a row of B: WIDE
-numbers are loaded for ROWS · WIDE products and sums. B is packed first, WIDE columns after WIDE columns, so that it is
-read in one piece; what is left beside them is done in tiles of LANES columns. An element of C is summed up over k in
-one order, whichever tile it lies in: so it does not depend on how the rows are dealt out to threads.
+A tile of C = A B is some rows × 64, 32 or 16 numbers. For each k, the numbers of a column of A are multiplied by a row
+of B: 6 + 4 vectors are loaded for 6 × 4 products and sums. B is packed first, WIDE columns after WIDE columns, so that
+it is read in one piece; what is left beside them is done in narrower and higher tiles. An element of C is summed up over
+k in one order, whichever tile it lies in: so it does not depend on how the rows are dealt out to threads.
+
+The rows of A and C lie wherever their addresses say, and a sum over k may be made of several runs, each with a start of
+its own: that is what convolutions need (Dukhan 2019, "The Indirect Convolution Algorithm"), and nothing is copied.
 
 OpenBLAS packs both matrices, at every call. Addresses are 64-bit integers and steps are in bytes, as nothing checks
 bounds: whoever calls keeps the arrays alive.
@@ -20,11 +23,12 @@ from numba.extending import intrinsic
 
 from .blas import copy
 
-__all__ = ["LANES", "WIDE", "multiply", "pack", "usable"]
+__all__ = ["HIGH", "LANES", "WIDE", "multiply", "multiply_listed", "pack", "usable"]
 
 LANES = 16  # float32 numbers of a vector
-ROWS, WIDE = 6, 4 * LANES  # 24 sums, 4 vectors of B and one number of A: 29 of 32 registers
-BLOCK = 8 * ROWS  # rows of A that are read again from the cache for the next columns of B
+WIDE = 4 * LANES
+HIGH = 12  # rows of addresses come in multiples of it: the last one is repeated
+BLOCK = 4 * HIGH  # rows of A that are read again from the cache for the next columns of B
 
 
 def usable() -> bool:
@@ -33,109 +37,138 @@ def usable() -> bool:
 
 
 def _tile(rows: int, columns: int):
-    """tile(steps, a, a_row, a_step, b, c, c_row, old, old_row): C = A B + Old for C (rows, columns), A (rows, steps)
-    and packed B (steps, columns). Old is C itself, or a row for all rows with old_row = 0, or nothing with old = 0."""
+    """tile(runs, starts, steps, a_step, a, b, c, old, left): C = Σ A B + Old for C (rows, columns). `a`, `c` and `old`
+    are addresses of lists: of the addresses of rows. In the runs that `starts` lists, `steps` numbers of each row of A
+    are multiplied, a_step apart, and packed B (runs · steps, columns). With old = 0 nothing is added. Of C and Old, the
+    columns begin `left` bytes after the row."""
     vector, number, integer = ir.VectorType(ir.FloatType(), LANES), ir.FloatType(), ir.IntType(64)
     places = [(r, v) for r in range(rows) for v in range(columns // LANES)]
 
     def build(context, builder, signature, arguments):
-        steps, a, a_row, a_step, b, c, c_row, old, old_row = arguments
+        runs, starts, steps, a_step, a, b, c, old, left = arguments
         fma_type = ir.FunctionType(vector, [vector] * 3)
         fma = cgutils.get_or_insert_function(builder.module, fma_type, f"llvm.fma.v{LANES}f32")
 
         def constant(n):
             return ir.Constant(integer, n)
 
-        def pointer(address, offset=None, kind=vector):
-            return builder.inttoptr(address if offset is None else builder.add(address, offset), kind.as_pointer())
+        def pointer(address, offset, kind=vector):
+            return builder.inttoptr(builder.add(address, offset), kind.as_pointer())
 
         def load(*where, kind=vector):
             value = builder.load(pointer(*where, kind=kind))
-            value.align = 4
+            value.align = 8 if kind is integer else 4
             return value
 
-        def place_in(matrix, row, r, v):
-            return builder.add(matrix, builder.mul(row, constant(r))), constant(4 * LANES * v)
+        def listed(list, r):
+            return load(list, constant(8 * r), kind=integer)
 
-        def counter(start, step):
-            phi = builder.phi(integer)
-            phi.add_incoming(start, before)
-            phi.add_incoming(start, fetch)
-            return phi, step
+        def column(v):
+            return builder.add(left, constant(4 * LANES * v))
+
+        def phi(kind, *incoming):
+            made = builder.phi(kind)
+            for value, block in incoming:
+                made.add_incoming(value, block)
+            return made
 
         before = builder.block
-        fetch, loop, end = (builder.append_basic_block(f"tile.{name}") for name in ("fetch", "loop", "end"))
-        a_rows = [builder.mul(a_row, constant(r)) for r in range(rows)]
+        names = ("fetch", "run", "loop", "next", "end")
+        fetch, run, loop, following, end = (builder.append_basic_block(f"tile.{name}") for name in names)
+        a_first = listed(a, 0)  # one counter runs through A; the other rows are so much further on
+        a_rows = [builder.sub(listed(a, r), a_first) for r in range(rows)]
         zero = ir.Constant(vector, [0.0] * LANES)
-        builder.cbranch(builder.icmp_signed("!=", old, constant(0)), fetch, loop)
+        builder.cbranch(builder.icmp_signed("!=", old, constant(0)), fetch, run)
 
         builder.position_at_end(fetch)
-        first = {place: load(*place_in(old, old_row, *place)) for place in places}
+        old_rows = [listed(old, r) for r in range(rows)]
+        first = {(r, v): load(old_rows[r], column(v)) for r, v in places}
+        builder.branch(run)
+
+        builder.position_at_end(run)
+        n = phi(integer, (constant(0), before), (constant(0), fetch))
+        b_run = phi(integer, (b, before), (b, fetch))
+        begun = {place: phi(vector, (zero, before), (first[place], fetch)) for place in places}
+        a_run = builder.add(a_first, load(starts, builder.mul(n, constant(8)), kind=integer))
         builder.branch(loop)
 
         builder.position_at_end(loop)
-        counters = [counter(constant(0), constant(1)), counter(a, a_step), counter(b, constant(4 * columns))]
-        k, a_k, b_k = (phi for phi, _ in counters)
+        k, a_k, b_k = (phi(integer, (value, run)) for value in (constant(0), a_run, b_run))
         sums, new, ones = {}, {}, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         for place in places:
-            sums[place] = builder.phi(vector)
-            sums[place].add_incoming(zero, before)
-            sums[place].add_incoming(first[place], fetch)
+            sums[place] = phi(vector, (begun[place], run))
         row_of_b = [load(b_k, constant(4 * LANES * v)) for v in range(columns // LANES)]
         for r in range(rows):
             single = builder.insert_element(zero, load(a_k, a_rows[r], kind=number), ir.Constant(ir.IntType(32), 0))
             repeated = builder.shuffle_vector(single, single, ones)
             for v, numbers in enumerate(row_of_b):
                 new[r, v] = builder.call(fma, [repeated, numbers, sums[r, v]])
-        for phi, step in counters:
-            phi.add_incoming(builder.add(phi, step), loop)
+        more = []
+        for counter, step in ((k, constant(1)), (a_k, a_step), (b_k, constant(4 * columns))):
+            more.append(builder.add(counter, step))
+            counter.add_incoming(more[-1], loop)
         for place in places:
             sums[place].add_incoming(new[place], loop)
-        builder.cbranch(builder.icmp_signed("<", builder.add(k, constant(1)), steps), loop, end)
+        builder.cbranch(builder.icmp_signed("<", more[0], steps), loop, following)
+
+        builder.position_at_end(following)
+        n_next = builder.add(n, constant(1))
+        for counter, value in ((n, n_next), (b_run, more[2]), *((begun[place], new[place]) for place in places)):
+            counter.add_incoming(value, following)
+        builder.cbranch(builder.icmp_signed("<", n_next, runs), run, end)
 
         builder.position_at_end(end)
-        for place in places:
-            builder.store(new[place], pointer(*place_in(c, c_row, *place))).align = 4
+        c_rows = [listed(c, r) for r in range(rows)]
+        for r, v in places:
+            builder.store(new[r, v], pointer(c_rows[r], column(v))).align = 4
         return context.get_dummy_value()
 
     @intrinsic
-    def tile(typing, steps, a, a_row, a_step, b, c, c_row, old, old_row):
+    def tile(typing, runs, starts, steps, a_step, a, b, c, old, left):
         return types.void(*[types.intp] * 9), build
 
     return tile
 
 
-_large, _flat, _narrow, _small = _tile(ROWS, WIDE), _tile(1, WIDE), _tile(ROWS, LANES), _tile(1, LANES)
+_wide, _half, _narrow = _tile(6, 64), _tile(12, 32), _tile(12, 16)  # 24 sums, or 12: all that fits, with one row of B
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _width(columns):
+    """Of the next tile, when so many columns are left: LANES divides them."""
+    return WIDE if columns >= WIDE else (2 * LANES if columns >= 2 * LANES else LANES)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _strip(wide, rows, steps, a, a_row, a_step, b, c, c_row, old, old_row):
-    """WIDE columns of C, or LANES"""
-    for i in range(0, rows - ROWS + 1, ROWS):
-        if wide:
-            _large(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
-        else:
-            _narrow(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
-    for i in range(rows - rows % ROWS, rows):
-        if wide:
-            _flat(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
-        else:
-            _small(steps, a + i * a_row, a_row, a_step, b, c + i * c_row, c_row, old + i * old_row, old_row)
+def multiply_listed(rows, columns, runs, starts, steps, a_step, a, b, c, old):
+    """C = Σ A B + Old as `_tile` says it. The lists are as long as the next multiple of HIGH, and repeat the last row."""
+    j = 0
+    while j < columns:
+        width = _width(columns - j)
+        for i in range(0, 8 * rows, 48 if width == WIDE else 96):
+            old_i = old + i if old else 0
+            if width == WIDE:
+                _wide(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
+            elif width == LANES:
+                _narrow(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
+            else:
+                _half(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
+        b += 4 * width * runs * steps
+        j += width
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
     """C = A B + Old for A (rows, steps), C (rows, columns), B as `pack` leaves it, steps ≥ 1. Old is C itself, or one
     row for all rows with old_row = 0, or nothing with old = old_row = 0."""
-    for i in range(0, rows, BLOCK):
-        m, a_i, c_i, old_i, b_j = min(BLOCK, rows - i), a + i * a_row, c + i * c_row, old + i * old_row, b
-        j = 0
-        while j < columns:
-            old_j = old_i + 4 * j if old else 0
-            width = WIDE if columns - j >= WIDE else LANES
-            _strip(width == WIDE, m, steps, a_i, a_row, a_step, b_j, c_i + 4 * j, c_row, old_j, old_row)
-            b_j += 4 * width * steps
-            j += width
+    lists, start = np.empty((3, BLOCK), np.int64), np.zeros(1, np.int64)
+    a_list, c_list, old_list = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
+    for top in range(0, rows, BLOCK):
+        m = min(BLOCK, rows - top)
+        for r in range((m + HIGH - 1) // HIGH * HIGH):
+            i = top + min(r, m - 1)
+            lists[0, r], lists[1, r], lists[2, r] = a + i * a_row, c + i * c_row, old + i * old_row
+        multiply_listed(m, columns, 1, start.ctypes.data, steps, a_step, a_list, b, c_list, old_list if old else 0)
 
 
 @intrinsic
@@ -174,11 +207,11 @@ def _turn(typing, b, b_row, to, to_row):
 @njit(cache=True, nogil=True, error_model="numpy")
 def pack(b, transposed, top, bottom, left, right, to):
     """The rows top … bottom and columns left … right of B, which is b or bᵀ (`transposed`): WIDE columns after WIDE
-    columns, then LANES after LANES, of which right − left is a multiple."""
+    columns, then what is left in narrower strips. right − left is a multiple of LANES."""
     start, row = np.int64(b.ctypes.data), b.strides[0]
     at, j, steps = np.int64(to.ctypes.data), left, bottom - top
     while j < right:
-        width = WIDE if right - j >= WIDE else LANES
+        width = _width(right - j)
         if transposed:
             whole = steps - steps % LANES
             for i in range(0, width, LANES):
