@@ -57,7 +57,7 @@ def _listed(rows):
 
 
 def correlate(x, matrices, rows, columns, stride, dilation, out, out_stride):
-    """out = the correlations of x for all phases, (N, Hₒ, Wₒ, Cₒ); matrices: (taps, C, Cₒ) in the order of the phases."""
+    """out = the correlations of x for all phases, (N, Hₒ, Wₒ, Cₒ); matrices (taps, C, Cₒ), as the phases want them."""
     taps, ci, co = matrices.shape
     box = _box(rows, columns, stride, dilation)
     packed, first, last = np.empty(matrices.size + LANES, np.float32), 0, 0
@@ -67,7 +67,7 @@ def correlate(x, matrices, rows, columns, stride, dilation, out, out_stride):
         for row in rows:
             first, last = last, last + row[0] * column[0] * ci
             pack(matrix, False, first, last, 0, co, packed[first * co : last * co])
-    positions, runs = max(r[2] for r in rows) * max(c[2] for c in columns), max(r[0] * c[0] for r in rows for c in columns)
+    positions, runs = (max(r[k] for r in rows) * max(c[k] for c in columns) for k in (2, 0))
     numbers = (box[1] - box[0]) * (box[3] - box[2]) * ci
     images = _group(len(x), positions, numbers)
     sizes = np.array([images * numbers, _listed(images * positions), _listed(images * positions), _listed(runs)])

@@ -29,8 +29,8 @@ class _Handler(ctypes.Structure):
     """NumPy's PyDataMem_Handler, version 1. What a function does with memory, it does with `context` at hand."""
 
     _fields_ = [
-        ("name", ctypes.c_char * 127), ("version", ctypes.c_uint8), ("context", ctypes.c_void_p),
-        ("malloc", ctypes.c_void_p), ("calloc", ctypes.c_void_p), ("realloc", ctypes.c_void_p), ("free", ctypes.c_void_p),
+        ("name", ctypes.c_char * 127), ("version", ctypes.c_uint8),
+        *((name, ctypes.c_void_p) for name in ("context", "malloc", "calloc", "realloc", "free")),
     ]  # fmt: skip
 
 

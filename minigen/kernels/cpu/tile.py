@@ -1,9 +1,9 @@
 """Matrix products in tiles that stay in the registers of a CPU with vectors of 512 bits; others leave them to BLAS.
 
 A tile of C = A B is some rows × 64, 32 or 16 numbers. For each k, the numbers of a column of A are multiplied by a row
-of B: 6 + 4 vectors are loaded for 6 × 4 products and sums. B is packed first, WIDE columns after WIDE columns, so that
-it is read in one piece; what is left beside them is done in narrower and higher tiles. An element of C is summed up over
-k in one order, whichever tile it lies in: so it does not depend on how the rows are dealt out to threads.
+of B: for 6 × 4 vectors of products, 6 numbers and 4 vectors are loaded. B is packed first, WIDE columns after WIDE
+columns, so that it is read in one piece; what is left beside them is done in narrower and higher tiles. An element of C
+is summed up over k in one order, whichever tile it lies in: so it does not depend on how the rows are dealt out.
 
 The rows of A and C lie wherever their addresses say, and a sum over k may be made of several runs, each with a start of
 its own: that is what convolutions need (Dukhan 2019, "The Indirect Convolution Algorithm"), and nothing is copied.
@@ -141,7 +141,7 @@ def _width(columns):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def multiply_listed(rows, columns, runs, starts, steps, a_step, a, b, c, old):
-    """C = Σ A B + Old as `_tile` says it. The lists are as long as the next multiple of HIGH, and repeat the last row."""
+    """C = Σ A B + Old, as `_tile` says. The lists are as long as the next multiple of HIGH, and repeat the last row."""
     j = 0
     while j < columns:
         width = _width(columns - j)
