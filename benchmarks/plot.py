@@ -26,9 +26,9 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
         axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=6)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks([i + high * (len(groups) - 1) / 2 for i in range(len(names))], names, fontsize=7)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.5 + high, -high)
     axes.set_xscale("log")
-    axes.set_xlabel("time of minigen / time of the peer, ratio of minima: left of 1, minigen is faster")
+    figure.supxlabel("time of minigen / time of the peer, ratio of minima: left of 1, minigen is faster", fontsize=9)
     if groups:
-        axes.legend(fontsize=7)
+        figure.legend(loc="outside upper center", ncols=2, fontsize=7)
     figure.savefig(file, dpi=120)

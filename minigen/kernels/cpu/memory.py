@@ -21,8 +21,9 @@ LINE = 64  # bytes
 LARGE = 1 << 14  # bytes, from which an array is aligned
 SET_HANDLER, GET_HANDLER = 304, 305  # places in NumPy's table of functions, the same in all its versions since 1.22
 
-_malloc = types.ExternalFunction("malloc", types.voidptr(types.uintp))
-_memalign = types.ExternalFunction("memalign", types.voidptr(types.uintp, types.uintp))
+_malloc = types.ExternalFunction("malloc", types.uintp(types.uintp))
+_memalign = types.ExternalFunction("memalign", types.uintp(types.uintp, types.uintp))
+_free = types.ExternalFunction("free", types.void(types.uintp))
 
 
 class _Handler(ctypes.Structure):
@@ -35,7 +36,17 @@ class _Handler(ctypes.Structure):
 
 
 def _allocate(context, size):
-    return _memalign(LINE, size) if size >= LARGE else _malloc(size)
+    """malloc with LINE in mind. What memalign takes is more than it leaves when it is freed, so that the next array of
+    that size finds no room there: memory grew by half. Blocks that take whole lines, 16 bytes of their header included,
+    leave room that begins with a line; memalign is for where that is not so."""
+    if size < LARGE:
+        return _malloc(size)
+    size = (size + 15) // LINE * LINE + LINE - 16
+    address = _malloc(size)
+    if address % LINE:
+        _free(address)
+        address = _memalign(LINE, size)
+    return address
 
 
 def align() -> None:
@@ -55,7 +66,7 @@ def align() -> None:
     before = _Handler.from_address(address_in(get(), name.value))
     if before.name != b"default_allocator" or before.version != 1:
         return  # it is done, or somebody else has chosen one
-    allocate = cfunc(types.voidptr(types.voidptr, types.uintp), cache=True)(_allocate)
+    allocate = cfunc(types.uintp(types.uintp, types.uintp), cache=True)(_allocate)
     handler = _Handler.from_buffer_copy(before)
     handler.name, handler.malloc = b"minigen's allocator", allocate.address
     for needed in (allocate, handler, name):  # as long as there is any array, and so to the very end
