@@ -11,6 +11,7 @@ NumPy lets its allocator be exchanged (NEP 49), by C programs; so the functions 
 from __future__ import annotations
 
 import ctypes
+import sys
 
 import numpy as np
 from numba import cfunc, config, types
@@ -19,6 +20,7 @@ __all__ = ["align"]
 
 LINE = 64  # bytes
 LARGE = 1 << 14  # bytes, from which an array is aligned
+KNOWN = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version") and not config.DISABLE_JIT
 SET_HANDLER, GET_HANDLER = 304, 305  # places in NumPy's table of functions, the same in all its versions since 1.22
 
 _malloc = types.ExternalFunction("malloc", types.uintp(types.uintp))
@@ -51,7 +53,7 @@ def _allocate(context, size):
 
 def align() -> None:
     """From now on, allocate NumPy's large arrays at multiples of LINE: in this thread, where the C library is glibc."""
-    if config.DISABLE_JIT or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
+    if not KNOWN:
         return
     python, name = ctypes.pythonapi, ctypes.create_string_buffer(b"mem_handler")
     address_in = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(("PyCapsule_GetPointer", python))
