@@ -20,6 +20,7 @@ from .tile import HIGH, LANES, multiply_listed, pack, usable
 __all__ = ["correlate", "fits", "weight_grad"]
 
 TILES = usable()
+TERMS = 512  # of a sum that is added up in one go: more would cost digits
 POSITIONS = 256  # a product wants so many rows, or steps: images are taken together
 LARGEST = 1 << 20  # numbers of an image: more leaves the cache
 
@@ -56,6 +57,13 @@ def _listed(rows):
     return 2 * (rows + HIGH)
 
 
+@njit(nogil=True, cache=True)
+def _runs(kh, kw, c, dw):
+    """How many runs a position sees, of how many numbers, and how many of them are added up in one go"""
+    runs, steps = (kh, kw * c) if dw == 1 else (kh * kw, c)
+    return runs, steps, max(TERMS // max(steps, 1), 1)
+
+
 def correlate(x, matrices, rows, columns, stride, dilation, out, out_stride):
     """out = the correlations of x for all phases, (N, Hₒ, Wₒ, Cₒ); matrices (taps, C, Cₒ), as the phases want them."""
     taps, ci, co = matrices.shape
@@ -65,8 +73,10 @@ def correlate(x, matrices, rows, columns, stride, dilation, out, out_stride):
     matrix = matrices.reshape(taps * ci, co)
     for column in columns:
         for row in rows:
-            first, last = last, last + row[0] * column[0] * ci
-            pack(matrix, False, first, last, 0, co, packed[first * co : last * co])
+            runs, steps, together = _runs(row[0], column[0], ci, dilation[1])
+            for run in range(0, runs, together):
+                first, last = last, last + min(together, runs - run) * steps
+                pack(matrix, False, first, last, 0, co, packed[first * co : last * co])
     positions, runs = (max(r[k] for r in rows) * max(c[k] for c in columns) for k in (2, 0))
     numbers = (box[1] - box[0]) * (box[3] - box[2]) * ci
     images = _group(len(x), positions, numbers)
@@ -139,6 +149,7 @@ def _correlate(first, last, scratch, x, packed, out, rows, columns, geometry, bo
             for qh in range(len(rows)):
                 kh, r0, na, oi = rows[qh]
                 weights, b = b, b + kh * kw * c * co * size  # this phase's, and the next one's
+                runs, steps, together = _runs(kh, kw, c, dw)
                 m = 0
                 for n in range(n1 - n0):
                     for i in range(na):
@@ -156,14 +167,14 @@ def _correlate(first, last, scratch, x, packed, out, rows, columns, geometry, bo
                     continue
                 _repeat(seen, m)
                 _repeat(result, m)
-                runs, steps = kh, kw * c
-                if dw > 1:
-                    runs, steps = kh * kw, c
                 for run in range(runs):
-                    t, u = (run // kw, run % kw) if dw > 1 else (run, 0)
+                    t, u = (run, 0) if dw == 1 else (run // kw, run % kw)
                     starts[run] = (t * dh * w + u * dw) * c * size
-                multiply_listed(m, co, runs, starts.ctypes.data, steps, size, seen.ctypes.data, weights,
-                                result.ctypes.data, 0)  # fmt: skip
+                for run in range(0, runs, together):
+                    count = min(together, runs - run)
+                    multiply_listed(m, co, count, starts[run:].ctypes.data, steps, size, seen.ctypes.data, weights,
+                                    result.ctypes.data, result.ctypes.data if run else 0)  # fmt: skip
+                    weights += count * steps * co * size
 
 
 def weight_grad(x, y, rows, columns, stride, dilation):

@@ -39,8 +39,8 @@ def usable() -> bool:
 def _tile(rows: int, columns: int):
     """tile(runs, starts, steps, a_step, a, b, c, old, left): C = Σ A B + Old for C (rows, columns). `a`, `c` and `old`
     are addresses of lists: of the addresses of rows. In the runs that `starts` lists, `steps` numbers of each row of A
-    are multiplied, a_step apart, and packed B (runs · steps, columns). With old = 0 nothing is added. Of C and Old, the
-    columns begin `left` bytes after the row."""
+    are multiplied, a_step apart, and packed B (runs · steps, columns). Old is added last, so that rounding grows with
+    the length of this sum alone; with old = 0 nothing is. The columns of C and Old begin `left` bytes after the row."""
     vector, number, integer = ir.VectorType(ir.FloatType(), LANES), ir.FloatType(), ir.IntType(64)
     places = [(r, v) for r in range(rows) for v in range(columns // LANES)]
 
@@ -73,22 +73,16 @@ def _tile(rows: int, columns: int):
             return made
 
         before = builder.block
-        names = ("fetch", "run", "loop", "next", "end")
-        fetch, run, loop, following, end = (builder.append_basic_block(f"tile.{name}") for name in names)
+        names = ("run", "loop", "next", "sums", "fetch", "end")
+        run, loop, following, done, fetch, end = (builder.append_basic_block(f"tile.{name}") for name in names)
         a_first = listed(a, 0)  # one counter runs through A; the other rows are so much further on
         a_rows = [builder.sub(listed(a, r), a_first) for r in range(rows)]
         zero = ir.Constant(vector, [0.0] * LANES)
-        builder.cbranch(builder.icmp_signed("!=", old, constant(0)), fetch, run)
-
-        builder.position_at_end(fetch)
-        old_rows = [listed(old, r) for r in range(rows)]
-        first = {(r, v): load(old_rows[r], column(v)) for r, v in places}
         builder.branch(run)
 
         builder.position_at_end(run)
-        n = phi(integer, (constant(0), before), (constant(0), fetch))
-        b_run = phi(integer, (b, before), (b, fetch))
-        begun = {place: phi(vector, (zero, before), (first[place], fetch)) for place in places}
+        n, b_run = phi(integer, (constant(0), before)), phi(integer, (b, before))
+        begun = {place: phi(vector, (zero, before)) for place in places}
         a_run = builder.add(a_first, load(starts, builder.mul(n, constant(8)), kind=integer))
         builder.branch(loop)
 
@@ -115,12 +109,21 @@ def _tile(rows: int, columns: int):
         n_next = builder.add(n, constant(1))
         for counter, value in ((n, n_next), (b_run, more[2]), *((begun[place], new[place]) for place in places)):
             counter.add_incoming(value, following)
-        builder.cbranch(builder.icmp_signed("<", n_next, runs), run, end)
+        builder.cbranch(builder.icmp_signed("<", n_next, runs), run, done)
+
+        builder.position_at_end(done)
+        builder.cbranch(builder.icmp_signed("!=", old, constant(0)), fetch, end)
+
+        builder.position_at_end(fetch)
+        old_rows = [listed(old, r) for r in range(rows)]
+        more = {(r, v): builder.fadd(new[r, v], load(old_rows[r], column(v))) for r, v in places}
+        builder.branch(end)
 
         builder.position_at_end(end)
+        results = {place: phi(vector, (new[place], done), (more[place], fetch)) for place in places}
         c_rows = [listed(c, r) for r in range(rows)]
         for r, v in places:
-            builder.store(new[r, v], pointer(c_rows[r], column(v))).align = 4
+            builder.store(results[r, v], pointer(c_rows[r], column(v))).align = 4
         return context.get_dummy_value()
 
     @intrinsic
