@@ -71,7 +71,7 @@ def heads(x):
 
 
 def attention(w, name, x, cache):
-    q, k, v = heads(linear(w, f"{name}.query", x)), *map(heads, ops.split(linear(w, f"{name}.key_value", x), 2, -1))
+    q, k, v = map(heads, ops.split(linear(w, f"{name}.query_key_value", x), 3, -1))
     if cache is not None:  # for later
         k, v = cache[name] = [ops.concatenate(both, 2) for both in zip(cache.get(name, [k[:, :, :0]] * 2), (k, v))]
     T, U = q.shape[2], k.shape[2]
@@ -105,7 +105,7 @@ def weights(V, T, C, dtype="float32"):
     norms = ["norm"]
     for l in range(LAYERS):
         part = f"layers.{l}.attention"
-        matrices |= {f"{part}.query": (C, C), f"{part}.key_value": (2 * C, C), f"{part}.output": (C, C)}
+        matrices |= {f"{part}.query_key_value": (3 * C, C), f"{part}.output": (C, C)}
         matrices |= {f"layers.{l}.mlp.0": (4 * C, C), f"layers.{l}.mlp.2": (C, 4 * C)}
         norms += [f"layers.{l}.norm1", f"layers.{l}.norm2"]
     rng = np.random.default_rng(0)
@@ -121,7 +121,7 @@ alphabet = "".join(sorted(set(text)))
 ids = np.array([alphabet.index(c) for c in text])
 V, T, C = len(alphabet), 32, 48
 w = weights(V, T, C, "float64")
-for name in ("tokens.weight", "layers.0.attention.key_value.weight", "layers.0.mlp.0.weight", "norm.bias"):
+for name in ("tokens.weight", "layers.0.attention.query_key_value.weight", "layers.0.mlp.0.weight", "norm.bias"):
     print(f"{name:38} {w[name].shape}")
 size = sum(a.size for a in w.values())
 print(f"{len(w)} arrays, {size:,} numbers; the text: {len(text):,} characters, {V} different")
@@ -149,7 +149,7 @@ def moved(model):
 
 def open_attention(w, name, x, cache):
     """Attention that looks everywhere"""
-    q, k, v = heads(linear(w, f"{name}.query", x)), *map(heads, ops.split(linear(w, f"{name}.key_value", x), 2, -1))
+    q, k, v = map(heads, ops.split(linear(w, f"{name}.query_key_value", x), 3, -1))
     y = ops.softmax(q @ k.swapaxes(2, 3) / math.sqrt(q.shape[3]), -1) @ v
     return linear(w, f"{name}.output", y.swapaxes(1, 2).reshape(x.shape))
 

@@ -73,6 +73,35 @@ def test_the_last_queries_alone(backend_name):
     np.testing.assert_allclose(backend.to_host(last), backend.to_host(whole)[:, 6:], rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_self_attention_is_attention_of_each_head(backend_name, dtype, causal, masked):
+    """In one array or in three: the same values, gradients, and gradients of gradients."""
+    x, g = normal(2, 6, 3 * 8, dtype=dtype), normal(2, 6, 8, seed=6, dtype=dtype)
+    mask = backend.asarray(np.arange(6) < np.array([6, 4])[:, None, None, None]) if masked else None
+
+    def in_three(qkv):
+        q, k, v = (a.reshape(2, 6, 4, 2).transpose(0, 2, 1, 3) for a in ops.split(qkv, 3, -1))
+        return ops.scaled_dot_product_attention(q, k, v, mask, causal).transpose(0, 2, 1, 3).reshape(2, 6, 8)
+
+    found = []
+    for attend in (lambda qkv: ops.self_attention(qkv, 4, mask, causal), in_three):
+        qkv = leaf(backend.asarray(x))
+        y = attend(qkv)
+        first = minigen.grad(y, qkv, backend.asarray(g))
+        recorded = minigen.grad(attend(qkv), qkv, backend.asarray(g), create_graph=True)
+        found.append([a.numpy() for a in (y, first, recorded, minigen.grad((recorded * recorded).sum(), qkv))])
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, rtol=0, atol=4e-6 if dtype == "float32" else 1e-13)
+        assert np.abs(b).max() > 0.1
+
+
+def test_self_attention_wants_three_parts():
+    with pytest.raises(ShapeError, match=r"self_attention: expected .* 3 · 4 heads · d\), got \(2, 6, 16\)"):
+        ops.self_attention(minigen.tensor(normal(2, 6, 16)), 4)
+
+
 def test_nan_is_not_swallowed(backend_name):
     q, k, v = (normal(1, 5, 4, seed=i, dtype="float32") for i in range(3))
     k[0, 4] = np.nan
@@ -179,8 +208,8 @@ def test_one_head_by_hand():
     layer = nn.MultiHeadAttention(4, 2, rng=rng(), dtype="float64")
     x, memory = normal(1, 3, 4), normal(1, 5, 4, seed=6)
     by_name = {name: p.numpy() for name, p in layer.named_parameters()}
-    q = x[0] @ by_name["query.weight"].T + by_name["query.bias"]
-    k, v = np.split(memory[0] @ by_name["key_value.weight"].T + by_name["key_value.bias"], 2, axis=1)
+    weights, biases = (np.split(by_name[f"query_key_value.{name}"], 3) for name in ("weight", "bias"))
+    q, k, v = (a[0] @ w.T + b for a, w, b in zip((x, memory, memory), weights, biases))
     joined = np.empty((3, 4))
     for head in (slice(0, 2), slice(2, 4)):
         for i in range(3):
@@ -256,7 +285,7 @@ def test_impossible_settings():
     with pytest.raises(ConfigError, match="norm must be 'pre' or 'post', got 'rms'"):
         nn.TransformerEncoderLayer(8, 2, norm="rms", rng=rng())
     layer = nn.MultiHeadAttention(8, 2, rng=rng())
-    with pytest.raises(ShapeError, match=r"Linear\(8, 16\) at 'key_value': expected an input of shape \(…, 8\)"):
+    with pytest.raises(ShapeError, match=r"linear: expected x .* got \(1, 2, 6\) and \(16, 8\)"):
         layer(minigen.tensor(np.ones((1, 2, 8), "f4")), minigen.tensor(np.ones((1, 2, 6), "f4")))
 
 
@@ -264,12 +293,11 @@ def test_impossible_settings():
 
 
 def copy_attention(theirs, mine):
-    """The weights of our attention into PyTorch's, which keeps W_q, W_k and W_v in one matrix."""
+    """The weights of our attention into PyTorch's"""
     import torch
 
     for name in ("weight", "bias"):
-        joined = np.concatenate([getattr(part, name).numpy() for part in (mine.query, mine.key_value)])
-        getattr(theirs, f"in_proj_{name}").data = torch.tensor(joined)
+        getattr(theirs, f"in_proj_{name}").data = torch.tensor(getattr(mine.query_key_value, name).numpy().copy())
         getattr(theirs.out_proj, name).data = torch.tensor(getattr(mine.output, name).numpy().copy())
 
 
@@ -290,8 +318,7 @@ def copy_layer(theirs, mine):
 def gradients_of_attention(theirs, mine, found):
     """(ours, theirs) of each parameter"""
     for name in ("weight", "bias"):
-        joined = np.concatenate([found[id(getattr(part, name))] for part in (mine.query, mine.key_value)])
-        yield joined, getattr(theirs, f"in_proj_{name}").grad.numpy()
+        yield found[id(getattr(mine.query_key_value, name))], getattr(theirs, f"in_proj_{name}").grad.numpy()
         yield found[id(getattr(mine.output, name))], getattr(theirs.out_proj, name).grad.numpy()
 
 
@@ -321,7 +348,8 @@ def test_multi_head_attention_as_torch_has_it(dtype, tolerance, causal):
     by_id = {id(p): a.numpy() for p, a in zip(mine.parameters(), found[2:])}
     for a, b in [*pairs, *gradients_of_attention(theirs, mine, by_id)]:
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
-    heads = mine._heads(mine.query(minigen.tensor(x))), mine.keys_and_values(minigen.tensor(memory))[0]
+    q = ops.linear(x, mine.query_key_value.weight[:12], mine.query_key_value.bias[:12])
+    heads = q.reshape(2, 5, 3, 4).swapaxes(1, 2), mine.keys_and_values(minigen.tensor(memory))[0]
     shown = ops.attention_weights(*heads, mask=~padded[:, None, None], causal=causal)
     np.testing.assert_allclose(shown.numpy(), weights.detach().numpy(), rtol=tolerance, atol=tolerance)
 

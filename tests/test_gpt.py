@@ -19,7 +19,7 @@ from minigen.training.loop import Trainer
 TEXT = "the cat sat on the mat; the dog sat on the cat.\n" * 30
 SMALL = GPTConfig(block=12, layers=2, heads=2, width=16, batch_size=16, steps=100, lr=2e-2, warmup=10)
 PAIRS = [Pair(f"{a}{b}", f"{b}.{a}", "") for a in "abcd" for b in "abcdef"] + [Pair("a", "a.", "")]
-TINY = TransformerConfig(layers=1, heads=2, width=16, batch_size=20, steps=150, lr=2e-2, warmup=10, longest=8)
+TINY = TransformerConfig(layers=1, heads=2, width=16, batch_size=20, steps=200, lr=1e-2, warmup=10, longest=8)
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_torch_agrees_on_a_gpt(text):
     x = f.embedding(torch.tensor(ids), weights["tokens.weight"]) + weights["positions.weight"]
     for i in range(2):
         h = norm(x, f"layers.{i}.norm1")
-        parts = [linear(h, f"layers.{i}.attention.query"), *linear(h, f"layers.{i}.attention.key_value").chunk(2, -1)]
+        parts = linear(h, f"layers.{i}.attention.query_key_value").chunk(3, -1)
         heads = [part.unflatten(-1, (2, 8)).transpose(1, 2) for part in parts]
         y = f.scaled_dot_product_attention(*heads, is_causal=True).transpose(1, 2).flatten(2)
         x = x + linear(y, f"layers.{i}.attention.output")

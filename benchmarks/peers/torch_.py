@@ -194,10 +194,7 @@ class _Block(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        wq, bq, wkv, bkv = (next(arrays) for _ in range(4))
-        joined = iter([np.concatenate([wq, wkv]), np.concatenate([bq, bkv])])
-        _copied(self.qkv.parameters(), joined)
-        for module in (self.out, self.norm1, self.up, self.down, self.norm2):
+        for module in (self.qkv, self.out, self.norm1, self.up, self.down, self.norm2):
             _copied(module.parameters(), arrays)
 
     def forward(self, x: Any, past: Any = None) -> tuple[Any, Any]:

@@ -73,17 +73,21 @@ class GPT(LanguageModel):
 
     def forward(self, ids: Any, rng: Any = None) -> Tensor:
         """Logits of the symbol after each        (N, T) -> (N, T, V), T ≤ block; `rng` for dropout in training"""
-        return self._read(ids, [None] * len(self.layers), rng)[0]
+        x = self.dropout(self.positions(self.tokens(ids)), rng=rng)
+        for layer in self.layers:
+            x = layer(x, causal=True, rng=rng)
+        return self._logits(x)
 
-    def _read(self, ids: Any, pasts: list, rng: Any = None) -> tuple[Tensor, list]:
+    def _logits(self, x: Tensor) -> Tensor:
+        return ops.linear(self.norm(x), self.tokens.weight)
+
+    def _read(self, ids: Any, pasts: list) -> tuple[Tensor, list]:
         """Logits after the symbols (N, T) that follow those of `pasts`: keys and values of each layer, then of all."""
-        start = pasts[0][0].shape[2] if pasts[0] else 0
-        x = self.dropout(self.positions(self.tokens(ids), start), rng=rng)
-        read = []
+        x, read = self.positions(self.tokens(ids), pasts[0][0].shape[2] if pasts[0] else 0), []
         for layer, past in zip(self.layers, pasts, strict=True):
-            x, past = layer.step(x, past, rng=rng)
+            x, past = layer.step(x, past)
             read.append(past)
-        return ops.linear(self.norm(x), self.tokens.weight), read
+        return self._logits(x), read
 
     def begin(self, ids: Any) -> tuple[Array, Any]:
         """Read the last `block` symbols of a prompt        (N, T) -> logits (N, V), (these symbols, keys and values)"""

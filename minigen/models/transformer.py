@@ -72,7 +72,10 @@ class Transformer(TranslationModel):
     def forward(self, source: Any, lengths: Any, target: Any, rng: Any = None) -> Tensor:
         mask = _real(source, lengths)
         memory = self._encode(source, mask, rng)
-        return self._decode(target, [memory] * len(self.decoder), mask, [None] * len(self.decoder), rng)[0]
+        h = self._vectors(self.target_embedding, target, 0, rng)
+        for layer in self.decoder:
+            h = layer(h, memory, memory_mask=mask, rng=rng)
+        return self._logits(h)
 
     def read(self, source: Any, lengths: Any) -> tuple:
         """(keys and values of the memory for each layer of the decoder, which of its places are real, those of the
@@ -87,8 +90,14 @@ class Transformer(TranslationModel):
 
     def step(self, ids: Any, state: tuple) -> tuple[Array, tuple]:
         memories, mask, pasts = state
-        logits, pasts = self._decode(ids[:, None], memories, mask, pasts)
-        return logits.data[:, -1], (memories, mask, pasts)
+        h, written = self._vectors(self.target_embedding, ids[:, None], pasts[0][0].shape[2] if pasts[0] else 0), []
+        for layer, memory, past in zip(self.decoder, memories, pasts, strict=True):
+            h, past = layer.step(h, memory, past, memory_mask=mask)
+            written.append(past)
+        return self._logits(h).data[:, -1], (memories, mask, written)
+
+    def _logits(self, h: Tensor) -> Tensor:
+        return ops.linear(self.decoder_norm(h), self.target_embedding.weight)
 
     def _encode(self, ids: Any, mask: Any, rng: Any = None) -> Tensor:
         """m (N, S, width)"""
@@ -97,16 +106,7 @@ class Transformer(TranslationModel):
             x = layer(x, mask=mask, rng=rng)
         return self.encoder_norm(x)
 
-    def _decode(self, ids: Any, memories: list, mask: Any, pasts: list, rng: Any = None) -> tuple[Tensor, list]:
-        """Logits after the symbols (N, T) that follow those of `pasts`, and the keys and values of all."""
-        start = pasts[0][0].shape[2] if pasts[0] else 0
-        h, written = self._vectors(self.target_embedding, ids, start, rng), []
-        for layer, memory, past in zip(self.decoder, memories, pasts, strict=True):
-            h, past = layer.step(h, memory, past, memory_mask=mask, rng=rng)
-            written.append(past)
-        return ops.linear(self.decoder_norm(h), self.target_embedding.weight), written
-
-    def _vectors(self, embedding: nn.Embedding, ids: Any, start: int, rng: Any) -> Tensor:
+    def _vectors(self, embedding: nn.Embedding, ids: Any, start: int, rng: Any = None) -> Tensor:
         """√width · vectors + positions: both are then of size 1"""
         return self.dropout(self.positions(math.sqrt(self.config.width) * embedding(ids), start), rng=rng)
 

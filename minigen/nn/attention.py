@@ -20,9 +20,9 @@ KeysAndValues = tuple[Any, Any]  # (N, heads, U, d) twice
 class MultiHeadAttention(Module):
     """y = (Y₁ | … | Y_h) W_oᵀ + b_o,   Y_i = softmax(Q_i K_iᵀ / √d) V_i        Vaswani et al. 2017, §3.2.2
 
-    Q = x W_qᵀ + b_q is cut into h heads of width d = features / h, and so are K and V, made of the memory m by one
-    matrix (W_k over W_v). m is x itself unless it is given. Shapes (N, T, features), (N, U, features) ->
-    (N, T, features); weights and biases start as those of :class:`Linear`.
+    Q = x W_qᵀ + b_q is cut into h heads of width d = features / h, and so are K and V, made of the memory m. m is x
+    itself unless it is given. One matrix holds W_q over W_k over W_v: of x itself one product makes all three. Shapes
+    (N, T, features), (N, U, features) -> (N, T, features); weights and biases start as those of :class:`Linear`.
     """
 
     def __init__(
@@ -34,8 +34,7 @@ class MultiHeadAttention(Module):
                 f"MultiHeadAttention: heads must divide features, got {features} features, {heads} heads."
             )
         self.features, self.heads = features, heads
-        self.query = Linear(features, features, init=init, rng=rng, dtype=dtype)
-        self.key_value = Linear(features, 2 * features, init=init, rng=rng, dtype=dtype)
+        self.query_key_value = Linear(features, 3 * features, init=init, rng=rng, dtype=dtype)
         self.output = Linear(features, features, init=init, rng=rng, dtype=dtype)
 
     def forward(self, x: Any, memory: Any = None, *, mask: Any = None, causal: bool = False) -> Tensor:
@@ -44,21 +43,42 @@ class MultiHeadAttention(Module):
         mask     truth values (N or 1, T or 1, U): which places of the memory a place of x may look at
         causal   place i of x may look at place j of the memory only if j ≤ i + U − T
         """
-        k, v = memory if isinstance(memory, tuple) else self.keys_and_values(x if memory is None else memory)
         if mask is not None:
             mask = ops.expand_dims(mask, -3)  # one mask for all heads
-        y = ops.scaled_dot_product_attention(self._heads(self.query(x)), k, v, mask, causal)
-        return self.output(ops.reshape(ops.transpose(y, (0, 2, 1, 3)), x.shape))
+        if memory is None:
+            return self.output(ops.self_attention(self.query_key_value(x), self.heads, mask, causal))
+        (q,) = self._cut(self._some(x, 0, 1))
+        k, v = memory if isinstance(memory, tuple) else self.keys_and_values(memory)
+        return self._joined(ops.scaled_dot_product_attention(q, k, v, mask, causal))
 
-    def keys_and_values(self, memory: Any, past: KeysAndValues | None = None) -> KeysAndValues:
-        """K and V (N, heads, U, d) of a memory (N, U, features), after those of `past`, the memory's earlier places."""
-        k, v = map(self._heads, ops.split(self.key_value(memory), 2, axis=-1))
-        return (k, v) if past is None else (ops.concatenate([past[0], k], 2), ops.concatenate([past[1], v], 2))
+    def step(self, x: Any, past: KeysAndValues | None = None) -> tuple[Tensor, KeysAndValues]:
+        """Causal self-attention at the places after those of `past`, and the keys and values of all: the next `past`"""
+        q, k, v = self._cut(self.query_key_value(x))
+        if past is not None:
+            k, v = ops.concatenate([past[0], k], 2), ops.concatenate([past[1], v], 2)
+        return self._joined(ops.scaled_dot_product_attention(q, k, v, causal=True)), (k, v)
 
-    def _heads(self, x: Any) -> Any:
-        """(N, T, features) -> (N, heads, T, d)"""
-        n, t, features = x.shape
-        return ops.transpose(ops.reshape(x, (n, t, self.heads, features // self.heads)), (0, 2, 1, 3))
+    def keys_and_values(self, memory: Any) -> KeysAndValues:
+        """K and V (N, heads, U, d) of a memory (N, U, features)"""
+        return tuple(self._cut(self._some(memory, 1, 3)))
+
+    def _some(self, x: Any, first: int, last: int) -> Tensor:
+        """x times some of W_q, W_k, W_v        (N, T, features) -> (N, T, (last − first) · features)"""
+        weight, bias = self.query_key_value.weight, self.query_key_value.bias
+        rows = slice(first * self.features, last * self.features)
+        return ops.linear(x, weight[rows], bias[rows])
+
+    def _cut(self, x: Any) -> list:
+        """(N, T, k · features) -> k times (N, heads, T, d)"""
+        n, t, width = x.shape
+        heads = (n, t, self.heads, self.features // self.heads)
+        parts = ops.split(x, width // self.features, axis=-1)
+        return [ops.transpose(ops.reshape(part, heads), (0, 2, 1, 3)) for part in parts]
+
+    def _joined(self, y: Any) -> Tensor:
+        """(N, heads, T, d) -> (N, T, features), through W_o"""
+        n, _, t, _ = y.shape
+        return self.output(ops.reshape(ops.transpose(y, (0, 2, 1, 3)), (n, t, self.features)))
 
     def settings(self) -> str:
         return f"{self.features}, heads={self.heads}"

@@ -72,16 +72,17 @@ class TransformerEncoderLayer(_Layer):
 
     def forward(self, x: Any, *, mask: Any = None, causal: bool = False, rng: Any = None) -> Tensor:
         """`mask` and `causal` as in :class:`MultiHeadAttention`."""
-        return self.step(x, mask=mask, causal=causal, rng=rng)[0]
+        return self._rest(x, self.attention(self._in(self.norm1, x), mask=mask, causal=causal), rng)
 
-    def step(
-        self, x: Any, past: KeysAndValues | None = None, *, mask: Any = None, causal: bool = True, rng: Any = None
-    ) -> tuple[Tensor, KeysAndValues]:
-        """The layer at the places after those of `past`, and the keys and values of all: the next `past`."""
-        h = self._in(self.norm1, x)
-        past = self.attention.keys_and_values(h, past)
-        x = self._out(self.norm1, x, self.attention(h, past, mask=mask, causal=causal), rng)
-        return self._out(self.norm2, x, self.mlp(self._in(self.norm2, x)), rng), past
+    def step(self, x: Any, past: KeysAndValues | None = None, *, rng: Any = None) -> tuple[Tensor, KeysAndValues]:
+        """The causal layer at the places after those of `past`, and the keys and values of all: the next `past`."""
+        y, past = self.attention.step(self._in(self.norm1, x), past)
+        return self._rest(x, y, rng), past
+
+    def _rest(self, x: Any, y: Any, rng: Any) -> Tensor:
+        """What follows attention, which made y of x"""
+        x = self._out(self.norm1, x, y, rng)
+        return self._out(self.norm2, x, self.mlp(self._in(self.norm2, x)), rng)
 
 
 class TransformerDecoderLayer(_Layer):
@@ -101,7 +102,7 @@ class TransformerDecoderLayer(_Layer):
 
     def forward(self, x: Any, memory: Any, *, memory_mask: Any = None, rng: Any = None) -> Tensor:
         """`memory` (N, U, features) is the encoder's output; `memory_mask` (N, 1, U) says where it is no padding."""
-        return self.step(x, memory, memory_mask=memory_mask, rng=rng)[0]
+        return self._rest(x, self.self_attention(self._in(self.norm1, x), causal=True), memory, memory_mask, rng)
 
     def step(
         self, x: Any, memory: Any, past: KeysAndValues | None = None, *, memory_mask: Any = None, rng: Any = None
@@ -111,8 +112,11 @@ class TransformerDecoderLayer(_Layer):
         Instead of the memory its keys and values may be given, ``layer.cross_attention.keys_and_values(memory)``,
         which are the same in every step.
         """
-        h = self._in(self.norm1, x)
-        past = self.self_attention.keys_and_values(h, past)
-        x = self._out(self.norm1, x, self.self_attention(h, past, causal=True), rng)
+        y, past = self.self_attention.step(self._in(self.norm1, x), past)
+        return self._rest(x, y, memory, memory_mask, rng), past
+
+    def _rest(self, x: Any, y: Any, memory: Any, memory_mask: Any, rng: Any) -> Tensor:
+        """What follows self-attention, which made y of x"""
+        x = self._out(self.norm1, x, y, rng)
         x = self._out(self.norm2, x, self.cross_attention(self._in(self.norm2, x), memory, mask=memory_mask), rng)
-        return self._out(self.norm3, x, self.mlp(self._in(self.norm3, x)), rng), past
+        return self._out(self.norm3, x, self.mlp(self._in(self.norm3, x)), rng)

@@ -73,6 +73,52 @@ def scaled_dot_product_attention(q, k, v, mask=None, causal=False):
     return _attention(q, k, v, mask=mask, causal=causal)
 
 
+def _cut(x, heads, parts=1):
+    """(N, T, parts · heads · d) -> `parts` times (N, heads, T, d), where x lies"""
+    n, t, width = x.shape
+    return list(x.reshape(n, t, parts, heads, width // (parts * heads)).transpose(2, 0, 3, 1, 4))
+
+
+def _joined(y):
+    """(N, heads, T, d) -> (N, T, heads · d)"""
+    n, heads, t, d = y.shape
+    return y.transpose(0, 2, 1, 3).reshape(n, t, heads * d)
+
+
+def _self_attention_gradient(g, qkv, r, heads, mask, causal):
+    """All three in one array, as Q, K and V are"""
+    d = xp.empty(qkv.shape, qkv.dtype, like=qkv)
+    kernels.attention_gradients(*_cut(g, heads), *_cut(qkv, heads, 3), r, causal, out=_cut(d, heads, 3))
+    return (d,)
+
+
+def _composed_self_attention(qkv, *, heads, mask, causal):
+    q, k, v = _cut(qkv, heads, 3)
+    return _joined(matmul(attention_weights(q, k, mask, causal), v))
+
+
+@primitive(joint=_self_attention_gradient, composed=_composed_self_attention, residual=True)
+def _self_attention(qkv, *, heads, mask, causal):
+    """(Y₁ | … | Y_h) with the gradients of each head as in `_attention`"""
+    y, p = kernels.attention(*_cut(qkv, heads, 3), mask, causal)
+    return _joined(y), p
+
+
+def self_attention(qkv, heads, mask=None, causal=False):
+    """Y = (Y₁ | … | Y_h),   Y_i = softmax(Q_i K_iᵀ / √d) V_i        (N, T, 3 h d) -> (N, T, h d)
+
+    Scaled dot-product attention of every head of one sequence to itself, where x lies as one product left it:
+    qkv = (Q₁ | … | Q_h | K₁ | … | K_h | V₁ | … | V_h). Nothing is moved, and the gradient is one array as well. `mask`
+    (N or 1, h or 1, T or 1, T) and `causal` as in :func:`scaled_dot_product_attention`.
+    """
+    if qkv.ndim != 3 or qkv.shape[2] % (3 * heads):
+        raise ShapeError(
+            f"self_attention: expected queries, keys and values (N, T, 3 · {heads} heads · d), got {tuple(qkv.shape)}."
+        )
+    _check("self_attention", *_cut(_array(qkv), heads, 3), mask)
+    return _self_attention(qkv, heads=heads, mask=mask, causal=causal)
+
+
 def additive_attention(q, k, values, v, mask=None):
     """Y = softmax(S) values,   S_ij = v · tanh(Q_i + K_j)        (Bahdanau, Cho & Bengio 2015)
 

@@ -92,6 +92,29 @@ def torch_attention(q, k, v, mask=None, causal=False):
     return torch().where(allowed.any(-1, keepdim=True), y, 0.0)
 
 
+def by_heads(of):
+    """self_attention from what attends for separate queries, keys and values, for one head after the other."""
+
+    def attend(qkv, heads, mask=None, causal=False):
+        width = qkv.shape[-1] // (3 * heads)
+        parts = [qkv[..., i * width : (i + 1) * width] for i in range(3 * heads)]
+        masks = [None] * heads if mask is None else [mask[:, i % mask.shape[1]] for i in range(heads)]
+        ys = [of(*parts[i::heads], mask=masks[i], causal=causal) for i in range(heads)]
+        return np.concatenate(ys, -1) if isinstance(qkv, np.ndarray) else torch().cat(ys, -1)
+
+    return attend
+
+
+def self_samples(rng):
+    found = []
+    for n, t, heads, d in ((2, 3, 2, 2), (1, 1, 1, 1), (2, 4, 1, 3), (0, 2, 2, 2), (1, 3, 3, 1)):
+        padding = rng.random((n, 1, 1, t)) < 0.7
+        pairs = rng.random((1, heads, t, t)) < 0.7
+        for options in ({}, {"causal": True}, {"mask": padding}, {"mask": pairs, "causal": True}):
+            found.append(Sample((rng.standard_normal((n, t, 3 * heads * d)),), {"heads": heads} | options))
+    return [*found, *(Sample((a,), {"heads": 2}) for a in layouts(rng.standard_normal((2, 3, 6))))]
+
+
 Q, K, V = np.ones((2, 3, 4)), np.ones((2, 5, 4)), np.ones((2, 5, 6))
 FITS = r"queries \(…, T, d\), keys \(…, U, d\) and values"
 
@@ -114,6 +137,13 @@ SPECS = [
     OpSpec(
         "scaled_dot_product_attention", ops.scaled_dot_product_attention, attention, samples,
         differentiable=(0, 1, 2), torch=torch_attention, bad=bad(),
+    ),
+    OpSpec(
+        "self_attention", ops.self_attention, by_heads(attention), self_samples, torch=by_heads(torch_attention),
+        bad=[Bad((V,), {"heads": 4}, ShapeError, r"3 · 4 heads · d\), got \(2, 5, 6\)"),
+             Bad((V[0],), {"heads": 2}, ShapeError, r"3 · 2 heads · d\), got \(5, 6\)"),
+             Bad((V,), {"heads": 1, "mask": np.ones((3, 5, 5), bool)}, ShapeError, r"broadcasts to \(2, 1, 5, 5\)"),
+             Bad((V,), {"heads": 1, "mask": np.ones((5, 5))}, DtypeError, "a mask of truth values")],
     ),
     OpSpec(
         "attention_weights", ops.attention_weights, weights, lambda rng: samples(rng, e=False), differentiable=(0, 1),

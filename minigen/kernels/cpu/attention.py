@@ -148,12 +148,12 @@ def attention(q, k, v, mask, causal):
     return y.reshape(*lead, t, e), p.reshape(*lead, t, u)
 
 
-def attention_gradients(g, q, k, v, p, causal):
+def attention_gradients(g, q, k, v, p, causal, out=None):
     if not _fits(q, k, v, g, p) or not v.size or not p.flags.c_contiguous:
-        return reference.attention_gradients(g, q, k, v, p, causal)
+        return reference.attention_gradients(g, q, k, v, p, causal, out)
     shapes, (t, d), (u, e) = (q.shape, k.shape, v.shape), q.shape[-2:], v.shape[-2:]
     g, q, k, v, p = map(_heads, (g, q, k, v, p))
-    dq, dk, dv = _empty(q, d), _empty(k, d), _empty(v, e)
+    dq, dk, dv = map(_heads, out) if out else (_empty(q, d), _empty(k, d), _empty(v, e))
     n, heads = q.shape[:2]
     share(_backward, n * heads, BLOCK * u, F, (heads, t, u, d, e), *map(_address, (g, q, k, v)), p,
           *map(_address, (dq, dk, dv)), causal, F(1 / math.sqrt(d)), ONE)  # fmt: skip

@@ -23,10 +23,10 @@ def attention(q, k, v, mask, causal):
     return p @ v, p
 
 
-def attention_gradients(g, q, k, v, p, causal):
+def attention_gradients(g, q, k, v, p, causal, out=None):
     if not ours(g, q, k, v, p):
-        return reference.attention_gradients(g, q, k, v, p, causal)
+        return reference.attention_gradients(g, q, k, v, p, causal, out)
     (p,), ds = contiguous(p), g @ v.swapaxes(-1, -2)
     rows = math.prod(p.shape[:-1])
     by_rows("attention", "softmax_gradient", rows, p.dtype, ds, p, rows, p.shape[-1], 1 / math.sqrt(q.shape[-1]))
-    return ds @ k, ds.swapaxes(-1, -2) @ q, p.swapaxes(-1, -2) @ g
+    return reference.written(out, (ds @ k, ds.swapaxes(-1, -2) @ q, p.swapaxes(-1, -2) @ g))

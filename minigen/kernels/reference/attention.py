@@ -39,10 +39,19 @@ def attention(q, k, v, mask, causal):
     return p @ v, p
 
 
-def attention_gradients(g, q, k, v, p, causal):
-    """∂L/∂Q, ∂L/∂K, ∂L/∂V as above"""
+def attention_gradients(g, q, k, v, p, causal, out=None):
+    """∂L/∂Q, ∂L/∂K, ∂L/∂V as above, in three new arrays or in those of `out`, whose rows lie in one piece each"""
     ds = g @ v.swapaxes(-1, -2)
     ds -= xp.sum(ds * p, axis=-1, keepdims=True)
     ds *= p
     ds *= 1 / math.sqrt(q.shape[-1])
-    return ds @ k, ds.swapaxes(-1, -2) @ q, p.swapaxes(-1, -2) @ g
+    return written(out, (ds @ k, ds.swapaxes(-1, -2) @ q, p.swapaxes(-1, -2) @ g))
+
+
+def written(out, arrays):
+    """The arrays, or where there is an `out` their numbers in its arrays"""
+    if out is None:
+        return arrays
+    for to, a in zip(out, arrays):
+        to[...] = a
+    return out
