@@ -73,3 +73,21 @@ def backend_name(request):
 def rng():
     """A generator with the same numbers in every run."""
     return np.random.default_rng(20140610)
+
+
+@pytest.fixture
+def loops(monkeypatch):
+    """loops(module): a list that grows by (function, number of threads) with every loop that the module deals out."""
+
+    def watch(module):
+        done, share = [], module.share
+
+        def noted(function, *arguments, **options):
+            rows = share(function, *arguments, **options)
+            done.append((function, len(rows)))
+            return rows
+
+        monkeypatch.setattr(module, "share", noted)
+        return done
+
+    return watch

@@ -10,11 +10,12 @@ import numpy as np
 from numba import njit
 
 from ..reference import normalization as reference
+from .reduction import sum_of_parts
 from .threads import share
 
 __all__ = ["batch_norm", "batch_norm_gradients", "channel_moments", "layer_norm", "layer_norm_gradients"]
 
-THREAD = 1 << 18  # elements that are worth a thread
+THREAD = 1 << 15  # elements that are worth a thread
 BLOCK = 1 << 14  # elements of a block: 64 KiB of float32 stay in the cache between two looks
 
 # Sums over a row may be taken in any order (reassoc), products and sums fused (contract). NaN must stay NaN: no nnan.
@@ -249,5 +250,7 @@ def layer_norm_gradients(g, x, mean, r, weight):
     dbs = np.empty_like(dws)
     _share(_layer_norm_blocks, len(dws), block * n, x.dtype, g.reshape(-1, n), x.reshape(-1, n), mean.reshape(-1),
            r.reshape(-1), np.ravel(weight), dx.reshape(-1, n), dws, dbs, block)  # fmt: skip
-    dw, db = (a.sum(axis=0, dtype=np.float64).astype(x.dtype).reshape(weight.shape) for a in (dws, dbs))
+    dw, db = np.empty_like(weight), np.empty_like(weight)
+    sum_of_parts(dws, dw.reshape(-1))
+    sum_of_parts(dbs, db.reshape(-1))
     return dx, dw, db

@@ -19,7 +19,7 @@ from .tile import LANES, multiply, pack, usable
 
 __all__ = ["product"]
 
-WORK = 1e7  # operations that are worth a thread in tiles: some 0.1 ms
+WORK = 3e6  # operations that are worth a thread in tiles: some 30 µs
 SHARE = 5e6  # operations that are worth a thread of BLAS: with a tenth of that `gan` was slower on two than on one
 LEAST = 64  # rows for tiles
 ALONG, ACROSS = 512, 128  # how much of a sum is done at a time, of an x that lies in rows, or in columns

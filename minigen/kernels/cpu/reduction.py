@@ -13,10 +13,11 @@ from numba import njit
 from ..reference import reduction as reference
 from .threads import share
 
-__all__ = ["sums"]
+__all__ = ["sum_of_parts", "sums"]
 
-THREAD = 1 << 17  # elements that are worth a thread
+THREAD = 1 << 15  # elements that are worth a thread
 BLOCK = 1 << 14  # elements of a block
+ROWS = 256  # with fewer, NumPy is faster
 
 
 @njit(cache=True, nogil=True)
@@ -31,6 +32,17 @@ def _sums(first, last, _, x, block, parts):
                 part[c] += row[c]
 
 
+@njit(cache=True)
+def sum_of_parts(parts, y):
+    """y = Σ over the rows of `parts`, in float64"""
+    total = np.zeros(y.size)
+    for b in range(parts.shape[0]):
+        for c in range(y.size):
+            total[c] += parts[b, c]
+    for c in range(y.size):
+        y[c] = total[c]
+
+
 def sums(x, axis=None, keepdims=False):
     leading = isinstance(axis, tuple) and 0 < len(axis) < x.ndim and axis == tuple(range(len(axis)))
     if x.dtype != np.float32 or x.size < 2 * THREAD or not leading or keepdims or not x.flags.c_contiguous:
@@ -38,7 +50,11 @@ def sums(x, axis=None, keepdims=False):
     kept = x.shape[len(axis) :]
     rows = x.reshape(-1, math.prod(kept))
     n, m = rows.shape
+    if n < ROWS:
+        return reference.sums(x, axis, keepdims)
     block = max(1, BLOCK // m)
     parts = np.empty((-(-n // block), m), np.float32)
     share(_sums, len(parts), 0, np.float32, rows, block, parts, least=-(-THREAD // (block * m)))
-    return parts.sum(axis=0, dtype=np.float64).astype(np.float32).reshape(kept)
+    y = np.empty(kept, np.float32)
+    sum_of_parts(parts, y.reshape(-1))
+    return y

@@ -1,64 +1,227 @@
 """Threads for compiled loops: a loop over tiles is dealt out to this thread and to others that wait for it.
 
-The threads are Python's: a compiled function lets go of the interpreter while it runs. That compiles in a third of the
-time of Numba's own ``parallel=True``. A thread that is woken from sleep comes some 100 µs late, as long as many a loop
-takes. So a thread that is done looks for its next loop for a while, and only then goes to sleep. And a thread
-that is woken may be put on the CPU of the one that woke it, and both stay there for hundreds of loops while another CPU
-is idle: Linux was seen to do so. Then it moves away.
+The threads are Python's, but a loop is asked for, begun and ended without the interpreter: what it needs is left in
+memory with the address of its machine code, and a number is raised that the other thread looks at. That takes less
+than 1 µs. A thread that needs the interpreter first comes some 30 µs late, and one that is woken from sleep 100 µs: as
+long as many a loop takes. So a thread that is done looks for its next loop for a while, and only then goes to sleep.
+(Numba's own ``parallel=True`` takes three times as long to compile.)
+
+A thread that is woken may be put on the CPU of the one that woke it, and both stay there for hundreds of loops while
+another CPU is idle: Linux was seen to do so. Then it moves away.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import threading
-import time
 from collections.abc import Callable
+from functools import cache
 from queue import SimpleQueue
+from types import FunctionType
 from typing import Any
 
 import numpy as np
-from numba import config, get_num_threads, njit, types
+from llvmlite import ir
+from numba import config, get_num_threads, jit, njit, types
+from numba.core import cgutils
+from numba.core.caching import NullCache
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from .blas import scipys
 
 __all__ = ["available", "share", "workspace"]
 
-LOOKS = os.name == "posix" and not config.DISABLE_JIT
-PATIENCE = 2000  # looks, each some 0.1 µs
-GRACE = 30  # looks that leave the caller time to let go of the interpreter: who finds it held falls asleep
-PLACES = LOOKS and sys.platform == "linux"
-_pause = types.ExternalFunction("getppid", types.intc())  # any short call: after it, memory is read again
+PATIENCE = 60_000  # looks, some 2 ms: longer than what lies between two loops of a training step
+PLACES = sys.platform == "linux" and not config.DISABLE_JIT
+_yield = types.ExternalFunction("sched_yield" if os.name == "posix" else "SwitchToThread", types.intc())
 _sched_getcpu = types.ExternalFunction("sched_getcpu", types.intc())
 
-
-@njit(nogil=True, cache=True)
-def _tell_and_look(done, asked, n):
-    """Say that loop n is done, then wait for the next. Has it come?"""
-    done[0] = n
-    for _ in range(PATIENCE):
-        if asked[0] != n:
-            for _ in range(GRACE):
-                _pause()
-            return True
-        _pause()
-    return False
+# What stands in the memory between a helper and its caller. Each side writes to lines of the cache of its own.
+ASKED, FUNCTION, DATA, FIRST, LAST, PART, CPU, DONE, FAILED, NEAR = 0, 1, 2, 3, 4, 5, 6, 16, 17, 18
 
 
-@njit(nogil=True, cache=True)
-def _look(done, n):
-    """Wait for the end of loop n. Has it come?"""
-    for _ in range(PATIENCE):
-        if done[0] == n:
-            return True
-        _pause()
-    return False
+# -- what Numba cannot say ---------------------------------------------------------------------------------------------
+
+
+def _place(builder: Any, address: Any, index: Any) -> Any:
+    number = ir.IntType(64)
+    return builder.inttoptr(builder.add(address, builder.mul(index, ir.Constant(number, 8))), number.as_pointer())
+
+
+@intrinsic
+def _look(typing, box, index):
+    """The number at a place, and after it whatever was written before it was."""
+
+    def build(context, builder, signature, arguments):
+        return builder.load_atomic(_place(builder, *arguments), "acquire", 8)
+
+    return types.intp(types.intp, types.intp), build
+
+
+@intrinsic
+def _rest(typing):
+    """A moment in which a processor that runs two threads runs the other"""
+
+    def build(context, builder, signature, arguments):
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            pause = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, pause, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), build
+
+
+@intrinsic
+def _tell(typing, box, index, number):
+    """Write a number; whoever sees it sees what was written before."""
+
+    def build(context, builder, signature, arguments):
+        builder.store_atomic(arguments[2], _place(builder, *arguments[:2]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), build
+
+
+def _lent(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """A value whose arrays have no owner. Else every slice in a loop would count the owner's references up and down,
+    and threads would wait for each other's count: attention took half as long again."""
+    if isinstance(kind, types.BaseTuple):
+        for i, part in enumerate(kind):
+            lent = _lent(context, builder, part, builder.extract_value(value, i))
+            value = builder.insert_value(value, lent, i)
+    elif isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        array.meminfo = array.parent = context.get_constant_null(types.pyobject)
+        value = array._getvalue()
+    return value
+
+
+def _row(context: Any, builder: Any, kind: Any, rows: Any, i: Any) -> Any:
+    """rows[i], as an array without an owner"""
+    whole = context.make_array(kind)(context, builder, rows)
+    row = context.make_array(kind.copy(ndim=1))(context, builder)
+    shape, strides = (cgutils.unpack_tuple(builder, a) for a in (whole.shape, whole.strides))
+    start = cgutils.pointer_add(builder, whole.data, builder.mul(i, strides[0]))
+    populate_array(row, start, shape[1:], strides[1:], whole.itemsize, None)
+    return row._getvalue()
+
+
+@intrinsic
+def _packed(typing, function, rows, arguments):
+    """(address of code, address of data): with these two numbers `_call` calls function(first, last, rows[i],
+    *arguments). The data lie in the memory of the function that asks, and are gone when it returns."""
+    target = function.get_call_type(typing, (types.intp, types.intp, rows.copy(ndim=1), *arguments), {})
+
+    def build(context, builder, signature, values):
+        call, kind = context.call_conv, _kind(context)
+        code = ir.Function(builder.module, kind, f"{builder.function.name}.part")
+        code.linkage = "internal"
+        inside = ir.IRBuilder(code.append_basic_block("entry"))
+        data = _lent(context, builder, types.Tuple([rows, arguments]), cgutils.pack_struct(builder, values[1:]))
+        address, first, last, i = call.get_arguments(code)
+        held, unpacked = cgutils.unpack_tuple(inside, inside.load(inside.inttoptr(address, data.type.as_pointer())))
+        implementation = context.get_function(function, target)
+        row = _row(context, inside, rows, held, i)
+        implementation(inside, [first, last, row, *cgutils.unpack_tuple(inside, unpacked)])
+        context.add_linking_libs(getattr(implementation, "libs", ()))
+        call.return_value(inside, context.get_constant(types.intp, 0))
+        kept = cgutils.alloca_once_value(builder, data)
+        return cgutils.pack_array(builder, [builder.ptrtoint(at, ir.IntType(64)) for at in (code, kept)])
+
+    return types.UniTuple(types.intp, 2)(function, rows, arguments), build
+
+
+@intrinsic
+def _call(typing, code, data, first, last, i):
+    """Call what `_packed` packed. Did it fail?"""
+
+    def build(context, builder, signature, arguments):
+        code = builder.inttoptr(arguments[0], _kind(context).as_pointer())
+        status, _ = context.call_conv.call_function(builder, code, types.intp, [types.intp] * 4, arguments[1:])
+        return builder.zext(status.is_error, ir.IntType(64))
+
+    return types.intp(*[types.intp] * 5), build
+
+
+def _kind(context: Any) -> Any:
+    return context.call_conv.get_function_type(types.intp, [types.intp] * 4)
+
+
+# -- the two sides -----------------------------------------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True)
 def _cpu():
     """The number of the CPU that this thread runs on."""
     return _sched_getcpu()
+
+
+@njit(nogil=True, cache=True)
+def _serve(box, n, places):
+    """Do the loops after loop n as they are asked for, until none comes for a while. The number of the last one."""
+    looks = 0
+    while looks < PATIENCE:
+        looks += 1
+        if _look(box, ASKED) == n:
+            _rest()
+            continue
+        looks, n = 0, n + 1
+        failed = _call(_look(box, FUNCTION), _look(box, DATA), _look(box, FIRST), _look(box, LAST), _look(box, PART))
+        _tell(box, FAILED, failed)
+        near = places and _look(box, CPU) == _sched_getcpu()
+        _tell(box, DONE, n)
+        if near:
+            _tell(box, NEAR, 1)
+            return n
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _deal(boxes, count, places, code, data):
+    """The tiles 0 … count: some for the helper behind each box, some for this thread. Did any fail?"""
+    threads = boxes.size + 1
+    for i in range(1, threads):
+        box = boxes[i - 1]
+        _tell(box, FUNCTION, code)
+        _tell(box, DATA, data)
+        _tell(box, FIRST, i * count // threads)
+        _tell(box, LAST, (i + 1) * count // threads)
+        _tell(box, PART, i)
+        if places:
+            _tell(box, CPU, _sched_getcpu())
+        _tell(box, ASKED, _look(box, ASKED) + 1)
+    failed = _call(code, data, 0, count // threads, 0)
+    for i in range(1, threads):
+        box = boxes[i - 1]
+        looks = 0
+        while _look(box, DONE) != _look(box, ASKED):
+            looks += 1
+            if looks < PATIENCE:
+                _rest()
+            else:  # there may be fewer processors than threads
+                _yield()
+        failed += _look(box, FAILED)
+    return failed != 0
+
+
+def _dealt_out(boxes, count, places, rows, *arguments):
+    code, data = _packed(function, rows, arguments)  # noqa: F821
+    return _deal(boxes, count, places, code, data)
+
+
+@cache
+def _compiled(function: Callable) -> Callable:
+    """`_dealt_out` for one function, kept on the disk beside it: Numba keeps nothing that is handed a function."""
+
+    written, kept = function.py_func, not isinstance(function._cache, NullCache)
+    inside = jit(**function.targetoptions, no_cpython_wrapper=True, no_cfunc_wrapper=True)(written)
+    place = {name: getattr(written.__code__, name) for name in ("co_filename", "co_firstlineno")}
+    copy = FunctionType(_dealt_out.__code__.replace(**place), {**globals(), "function": inside}, _dealt_out.__name__)
+    copy.__module__, copy.__qualname__ = written.__module__, f"{written.__qualname__}.{copy.__name__}"
+    return njit(nogil=True, cache=kept)(copy)
 
 
 def _leave(cpu: int) -> None:
@@ -74,47 +237,31 @@ class _Helper(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="minigen", daemon=True)
-        counts = np.zeros((2, 16), np.int64)  # 128 bytes each: no line of the cache is written by both sides
-        self._asked, self._done = counts
-        self._job: tuple[Callable, tuple] | None = None
-        self._error: BaseException | None = None
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._numbers = np.zeros(48, np.int64)
+        self.box = self._numbers.ctypes.data
+        self.expected = False  # a loop is about to be asked for
         self._asleep = False
-        self._caller = -1
+        self._bell: SimpleQueue[None] = SimpleQueue()
         self.start()
 
-    def ask(self, function: Callable, *arguments: Any) -> None:
-        self._job = function, arguments
-        self._caller = _cpu() if PLACES else -1
-        self._asked[0] += 1
+    def expect(self) -> None:
+        """Wake up, or do not fall asleep."""
+        self.expected = True
         if self._asleep:
             self._bell.put(None)
-
-    def wait(self) -> BaseException | None:
-        """Returns when nothing is left to do, with what went wrong."""
-        n = self._asked[0]
-        while not (_look(self._done, n) if LOOKS else self._done[0] == n):
-            time.sleep(5e-5)
-        return self._error
 
     def run(self) -> None:
         n = 0
         while True:
-            if LOOKS:
-                _tell_and_look(self._done, self._asked, n)
-            self._done[0] = n
-            self._asleep = True
-            while self._asked[0] == n:  # the bell may have been rung for the loop before
+            n = _serve(self.box, n, PLACES)
+            if self._numbers[NEAR]:
+                self._numbers[NEAR] = 0
+                _leave(int(self._numbers[CPU]))
+                continue
+            self._asleep = True  # said before looking, as the other side looks after saying
+            if not self.expected:
                 self._bell.get()
             self._asleep = False
-            n = int(self._asked[0])
-            if PLACES and self._caller == _cpu():
-                _leave(self._caller)
-            (function, arguments), self._job, self._error = self._job, None, None
-            try:
-                function(*arguments)
-            except BaseException as error:
-                self._error = error
 
 
 _local = threading.local()
@@ -150,30 +297,32 @@ def workspace(threads: int, size: int, dtype: Any) -> np.ndarray:
 def share(function: Callable, count: int, scratch: int, dtype: Any, *arguments: Any, least: int = 1) -> np.ndarray:
     """function(first, last, row of scratch memory, *arguments) for the tiles 0 … count, dealt out to the threads.
 
-    No thread gets less than `least` tiles, unless there are fewer. Returns the scratch memory, one row per thread that
-    took part. BLAS has one thread meanwhile.
+    `function` is compiled, gives nothing back and lets nothing go wrong but for lack of memory. No thread gets less
+    than `least` tiles, unless there are fewer. Returns the scratch memory, one row per thread that took part. BLAS has
+    one thread meanwhile.
     """
     threads = max(min(available(), count // least), 1)
-    if threads > 1 and not _busy.acquire(blocking=False):
+    if config.DISABLE_JIT or (threads > 1 and not _busy.acquire(blocking=False)):
         threads = 1
     rows = workspace(threads, scratch, dtype)[:threads]
-    if threads == 1:
-        with scipys:
-            function(0, count, rows[0], *arguments)
+    if config.DISABLE_JIT:
+        function(0, count, rows[0], *arguments)
         return rows
+    helpers: list[_Helper] = []
     try:
         while len(_helpers) < threads - 1:
             _helpers.append(_Helper())
-        ends = [thread * count // threads for thread in range(threads + 1)]
+        helpers = _helpers[: threads - 1]
+        boxes = np.array([helper.box for helper in helpers], np.int64)
+        for helper in helpers:
+            helper.expect()
         with scipys:
-            try:
-                for i in range(1, threads):
-                    _helpers[i - 1].ask(function, ends[i], ends[i + 1], rows[i], *arguments)
-                function(0, ends[1], rows[0], *arguments)
-            finally:
-                errors = [helper.wait() for helper in _helpers[: threads - 1]]
+            failed = _compiled(function)(boxes, count, PLACES, rows, *arguments)
     finally:
-        _busy.release()
-    for error in filter(None, errors):
-        raise error
+        for helper in helpers:
+            helper.expected = False
+        if threads > 1:
+            _busy.release()
+    if failed:
+        raise MemoryError(f"{function.__name__}: a compiled loop failed, which only a lack of memory can make it do.")
     return rows
