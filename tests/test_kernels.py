@@ -325,6 +325,25 @@ def test_gelu_is_dealt_out(rng, threads, monkeypatch):
     agree(activation.gelu_gradient(g, x), KERNELS["gelu_gradient"](wide_g, wide_x), np.float32)
 
 
+@pytest.mark.parametrize("n, t, c", [(1, 1, 1), (3, 700, 5), (2, 256, 16), (4, 257, 32)])
+def test_gated_units_are_dealt_out(rng, n, t, c, monkeypatch):
+    """They are those of the reference, and the same bytes whatever the number of threads; far out, too."""
+    activation, found = importlib.import_module("minigen.kernels.cpu.activation"), []
+    monkeypatch.setattr(activation, "LEAST", 40)
+    a, b, g = (rng.standard_normal(shape, np.float32) for shape in ((n, t, 2 * c), (n, 2 * c), (n, t, c)))
+    a[0, 0] *= 60
+    for threads in (1, 2, 3):
+        monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda threads=threads: threads)
+        found.append([activation.gated(a, b), *activation.gated_gradients(g, a, b)])
+        assert [y.tobytes() for y in found[0]] == [y.tobytes() for y in found[-1]]
+    wide_a, wide_b, wide_g = (array.astype("f8") for array in (a, b, g))
+    expected = [KERNELS["gated"](wide_a, wide_b), *KERNELS["gated_gradients"](wide_g, wide_a, wide_b)]
+    for y, z in zip(found[0], expected, strict=True):
+        np.testing.assert_allclose(y, z, rtol=0, atol=1e-6 * max(1, np.abs(z).max()))
+    a[0, 0, 0] = np.nan
+    assert np.isnan(activation.gated(a, b)[0, 0, 0]) and np.isnan(activation.gated_gradients(g, a, b)[1][0, 0])
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (37, 5, 11), (11, 5, 37), (64, 64, 64), (5, 0, 3), (0, 3, 5)])

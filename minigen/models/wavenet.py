@@ -63,10 +63,10 @@ class Layer(nn.Module):
 
     def gated(self, h: Any, labels: Any) -> tuple[Tensor, Any]:
         """z_t, and h_t at the same times"""
-        past, now = h[:, : -self.dilation], h[:, self.dilation :]
-        a = self.filter(ops.concatenate([past, now], axis=2)) + ops.expand_dims(self.label(labels), 1)
-        f, g = ops.split(a, 2, axis=2)
-        return ops.tanh(f) * ops.sigmoid(g), now
+        n, t, c = h.shape
+        taps = self.filter.weight.reshape(2 * c, 2, c).transpose(0, 2, 1)  # of h_{t−d} and of h_t
+        a = ops.conv1d(h.transpose(0, 2, 1), taps, self.filter.bias, dilation=self.dilation)
+        return ops.gated(a.transpose(0, 2, 1), self.label(labels)), h[:, self.dilation :]
 
     def forward(self, h: Any, labels: Any, count: int) -> tuple[Tensor | None, Tensor]:
         """h for the next layer, and S z of the last `count` times"""

@@ -10,7 +10,9 @@ import math
 
 from .. import backend, kernels
 from ..backend import xp
+from ..errors import ShapeError
 from ..tensor import primitive
+from .shape import expand_dims, split
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
 
@@ -186,6 +188,28 @@ def gelu(x):
     φ(x) = e^(−x²/2) / √(2π) is the density of the standard normal distribution and Φ its integral.
     """
     return kernels.gelu(x)
+
+
+def _composed_gated(a, c):
+    f, u = split(a + expand_dims(c, 1), 2, axis=2)
+    return tanh(f) * sigmoid(u)
+
+
+@primitive(joint=lambda g, a, c: kernels.gated_gradients(g, a, c), composed=_composed_gated)
+def _gated(a, c):
+    """With the gradients of `minigen.kernels.reference.activation`"""
+    return kernels.gated(a, c)
+
+
+def gated(a, c):
+    """z_t = tanh(f_t) ⊙ σ(u_t), where (f_t | u_t) = a_t + c        (N, T, 2 C), (N, 2 C) -> (N, T, C)
+
+    The gated unit of WaveNet under a condition c that is the same at all times (van den Oord et al. 2016, eq. 3).
+    ∂L/∂f = g ⊙ σ(u) ⊙ (1 − tanh² f),   ∂L/∂u = g ⊙ tanh f ⊙ σ(u) ⊙ (1 − σ(u)),   ∂L/∂c is their sum over t
+    """
+    if a.ndim != 3 or a.shape[2] % 2 or c.shape != (a.shape[0], a.shape[2]):
+        raise ShapeError(f"gated: expected a (N, T, 2 C) and c (N, 2 C), got {tuple(a.shape)} and {tuple(c.shape)}.")
+    return _gated(a, c)
 
 
 @primitive(lambda g, x: g * sigmoid(x) * (1 + x * sigmoid(-x)))

@@ -100,6 +100,28 @@ def gelu(x):
     return np.vectorize(lambda v: 0.5 * v * math.erfc(-v / math.sqrt(2)), otypes=[float])(x)
 
 
+def gated(a, c):
+    z = np.zeros((*a.shape[:2], a.shape[2] // 2))
+    for n, t, j in np.ndindex(z.shape):
+        f, u = (a[n, t, i] + c[n, i] for i in (j, z.shape[2] + j))
+        z[n, t, j] = math.tanh(f) * sp.expit(u)
+    return z
+
+
+def gated_samples(rng):
+    normal = rng.standard_normal
+    found = [Sample((normal((n, t, 2 * c)), normal((n, 2 * c)))) for n, t, c in
+             [(2, 3, 2), (1, 1, 1), (3, 1, 4), (0, 2, 1), (2, 0, 2)]]  # fmt: skip
+    return [*found, *(Sample((a, b)) for a, b in zip(layouts(normal((2, 3, 4))), layouts(normal((2, 4)))))]
+
+
+def torch_gated(a, c):
+    import torch
+
+    f, u = (a + c[:, None]).chunk(2, dim=2)
+    return torch.tanh(f) * torch.sigmoid(u)
+
+
 def where_samples(rng):
     normal = rng.standard_normal
     out = [Sample((normal(c) > 0, normal(s), normal(t))) for c, s, t in
@@ -178,6 +200,12 @@ SPECS = [
     ),
     unary("gelu", gelu, extreme=(-8.0, -3.0, 3.0, 40.0), torch=_torch("nn.functional.gelu")),
     unary("silu", lambda x: x * sp.expit(x), extreme=FAR, torch=_torch("nn.functional.silu")),
+    OpSpec(
+        "gated", ops.gated, gated, gated_samples, differentiable=(0, 1), torch=torch_gated,
+        bad=[Bad((np.ones((2, 3, 5)), np.ones((2, 5))), {}, ShapeError, r"got \(2, 3, 5\) and \(2, 5\)"),
+             Bad((np.ones((2, 3, 4)), np.ones((3, 4))), {}, ShapeError, r"a \(N, T, 2 C\) and c .* \(3, 4\)"),
+             Bad((np.ones((3, 4)), np.ones(4)), {}, ShapeError, "gated: expected a")],
+    ),
     OpSpec(
         "where", ops.where, np.where, where_samples, differentiable=(1, 2),
         torch=_torch("where"), bad=[Bad((np.ones(3) > 0, np.ones(3), np.ones(4)), {}, ShapeError, r"\[3\].*\[4\]")],

@@ -1,4 +1,4 @@
-"""The gate of (leaky) ReLU, GELU and its gradient in one pass, in float32; other dtypes take the reference."""
+"""Activations in one pass, in float32; other dtypes take the reference."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import numpy as np
 from numba import njit
 
 from ..reference import activation as reference
-from .arithmetic import EXACT, F, exp
+from .arithmetic import EXACT, F, exp, sigmoid, tanh
+from .reduction import sum_of_parts
 from .threads import share
 
-__all__ = ["gate", "gelu", "gelu_gradient"]
+__all__ = ["gate", "gated", "gated_gradients", "gelu", "gelu_gradient"]
 
 LEAST = 1 << 18  # numbers that are worth a thread; of GELU, which computes more for each, a quarter
+STEPS = 256  # of a sequence, to a block of gated units
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -82,3 +84,64 @@ def gelu_gradient(g, x):
     dx = np.empty_like(x)
     share(_gelu_gradient, x.size, 0, F, g.reshape(-1), x.reshape(-1), dx.reshape(-1), least=LEAST // 4)
     return dx
+
+
+# -- gated units: a tile is a block of steps of one sequence ----------------------------------------------------------
+
+
+@njit(cache=True, nogil=True, fastmath=EXACT, error_model="numpy")
+def _unit(a, c, z):
+    for j in range(z.size):
+        z[j] = tanh(a[j] + c[j]) * sigmoid(a[z.size + j] + c[z.size + j])
+
+
+@njit(cache=True, nogil=True, fastmath=EXACT, error_model="numpy")
+def _unit_gradient(g, a, c, da, dc):
+    n = g.size
+    for j in range(n):
+        filtered, gate = tanh(a[j] + c[j]), sigmoid(a[n + j] + c[n + j])
+        da[j] = g[j] * gate * (F(1) - filtered * filtered)
+        da[n + j] = g[j] * filtered * gate * (F(1) - gate)
+        dc[j] += da[j]
+        dc[n + j] += da[n + j]
+
+
+@njit(cache=True, nogil=True)
+def _gated(first, last, scratch, blocks, a, c, z):
+    for tile in range(first, last):
+        n, start = tile // blocks, tile % blocks * STEPS
+        for t in range(start, min(start + STEPS, a.shape[1])):
+            _unit(a[n, t], c[n], z[n, t])
+
+
+@njit(cache=True, nogil=True)
+def _gated_gradients(first, last, scratch, blocks, g, a, c, da, parts):
+    for tile in range(first, last):
+        n, start = tile // blocks, tile % blocks * STEPS
+        parts[n, tile % blocks] = F(0)
+        for t in range(start, min(start + STEPS, a.shape[1])):
+            _unit_gradient(g[n, t], a[n, t], c[n], da[n, t], parts[n, tile % blocks])
+
+
+def _blocks(a):
+    """How many blocks a sequence has, and tiles for a thread"""
+    return -(-a.shape[1] // STEPS), max(1, LEAST // 8 // (STEPS * a.shape[2]))
+
+
+def gated(a, c):
+    if not _fits(a, c) or not a.size:
+        return reference.gated(a, c)
+    z, (blocks, least) = np.empty((*a.shape[:2], a.shape[2] // 2), F), _blocks(a)
+    share(_gated, len(a) * blocks, 0, F, blocks, a, c, z, least=least)
+    return z
+
+
+def gated_gradients(g, a, c):
+    if not _fits(g, a, c) or not a.size:
+        return reference.gated_gradients(g, a, c)
+    da, dc, (blocks, least) = np.empty_like(a), np.empty_like(c), _blocks(a)
+    parts = np.empty((len(a), blocks, a.shape[2]), F)
+    share(_gated_gradients, len(a) * blocks, 0, F, blocks, g, a, c, da, parts, least=least)
+    for part, y in zip(parts, dc):
+        sum_of_parts(part, y)
+    return da, dc

@@ -1,4 +1,4 @@
-"""The exponential in float32, written as arithmetic, so that the compiler vectorises the loop around it; rows.
+"""eˣ, σ and tanh in float32, written as arithmetic, so that the compiler vectorises the loop around them; rows.
 
 Such a loop must not be compiled with `reassoc`, which would cancel the rounding by ROUND, nor with `nnan`: there NaN
 must stay NaN.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["EXACT", "F", "exp", "largest", "total"]
+__all__ = ["EXACT", "F", "exp", "largest", "sigmoid", "tanh", "total"]
 
 F = np.float32
 EXACT = {"contract", "nsz"}  # the fastmath flags of such a loop: products and sums fused, no more
@@ -38,6 +38,23 @@ def exp(x):
     p = p * r * r + r + F(1)
     power = np.int32((F(t).view(np.int32) - ROUND_BITS + np.int32(127)) << np.int32(23)).view(F)
     return F(0) if x < F(-87) else p * power
+
+
+@njit(cache=True, inline="always")
+def sigmoid(x):
+    """σ(x) = 1 / (1 + e^(−|x|)), or e^(−|x|) times that where x < 0"""
+    e = exp(-abs(x))
+    return (F(1) if x >= F(0) else e) / (F(1) + e)
+
+
+@njit(cache=True, inline="always")
+def tanh(x):
+    """tanh x = sign(x) (1 − e) / (1 + e), e = e^(−2|x|); near 0, where 1 − e would lose digits, the Taylor series"""
+    e = exp(F(-2) * abs(x))
+    far = (F(1) - e) / (F(1) + e)
+    s = x * x
+    near = x + x * s * (F(-1 / 3) + s * (F(2 / 15) + s * (F(-17 / 315) + s * F(62 / 2835))))
+    return near if abs(x) < F(0.3) else (far if x >= F(0) else -far)
 
 
 @njit(cache=True, fastmath=EXACT | {"reassoc"}, error_model="numpy")

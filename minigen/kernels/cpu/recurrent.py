@@ -12,7 +12,7 @@ import numpy as np
 from numba import config, njit
 
 from ..reference import recurrent as reference
-from .arithmetic import EXACT, F, exp
+from .arithmetic import EXACT, F, sigmoid, tanh
 from .blas import FACTORS, gemm
 from .product import product
 from .threads import share
@@ -39,23 +39,6 @@ def _flags(mask, shape):
     return np.zeros((0, 0), np.uint8) if mask is None else np.ascontiguousarray(mask).view(np.uint8)
 
 
-@njit(cache=True, inline="always")
-def _sigmoid(x):
-    """σ(x) = 1 / (1 + e^(−|x|)), or e^(−|x|) times that where x < 0"""
-    e = exp(-abs(x))
-    return (F(1) if x >= F(0) else e) / (F(1) + e)
-
-
-@njit(cache=True, inline="always")
-def _tanh(x):
-    """tanh x = sign(x) (1 − e) / (1 + e), e = e^(−2|x|); near 0, where 1 − e would lose digits, the Taylor series"""
-    e = exp(F(-2) * abs(x))
-    far = (F(1) - e) / (F(1) + e)
-    s = x * x
-    near = x + x * s * (F(-1 / 3) + s * (F(2 / 15) + s * (F(-17 / 315) + s * F(62 / 2835))))
-    return near if abs(x) < F(0.3) else (far if x >= F(0) else -far)
-
-
 @njit(nogil=True, cache=True)
 def _set(to, row):
     for j in range(to.size):
@@ -77,13 +60,13 @@ def _clear(to):
 @njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
 def _add_sigmoid(x, a):
     for j in range(x.size):
-        x[j] = _sigmoid(x[j] + a[j])
+        x[j] = sigmoid(x[j] + a[j])
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
 def _add_tanh(x, a):
     for j in range(x.size):
-        x[j] = _tanh(x[j] + a[j])
+        x[j] = tanh(x[j] + a[j])
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
@@ -91,7 +74,7 @@ def _lstm_row(i, f, g, o, before, c, h):
     for j in range(h.size):
         new = f[j] * before[j] + i[j] * g[j]
         c[j] = new
-        h[j] = o[j] * _tanh(new)
+        h[j] = o[j] * tanh(new)
 
 
 @njit(nogil=True, cache=True)
@@ -157,7 +140,7 @@ def lstm(a, u, h0, c0, mask):
 def _lstm_row_gradients(gates, g, before, c, dh, dc, dz, size):
     for j in range(size):
         i, f, new, o = gates[j], gates[size + j], gates[2 * size + j], gates[3 * size + j]
-        delta, squashed = dh[j] + g[j], _tanh(c[j])
+        delta, squashed = dh[j] + g[j], tanh(c[j])
         gamma = dc[j] + delta * o * (F(1) - squashed * squashed)
         dz[j] = gamma * new * i * (F(1) - i)
         dz[size + j] = gamma * before[j] * f * (F(1) - f)

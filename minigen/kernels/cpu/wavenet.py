@@ -9,8 +9,8 @@ import numpy as np
 from numba import config, njit
 
 from ..reference import wavenet as reference
-from .arithmetic import EXACT, F, exp, largest
-from .recurrent import _set, _sigmoid, _tanh
+from .arithmetic import EXACT, F, exp, largest, sigmoid, tanh
+from .recurrent import _set
 from .threads import share
 
 __all__ = ["wavenet_draw"]
@@ -28,7 +28,7 @@ def _add_times(x, w, y):
 @njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
 def _gate(a, z):
     for j in range(z.size):
-        z[j] = _tanh(a[j]) * _sigmoid(a[z.size + j])
+        z[j] = tanh(a[j]) * sigmoid(a[z.size + j])
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")

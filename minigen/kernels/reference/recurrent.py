@@ -14,12 +14,9 @@ so that their gradient is a sum over t: one matrix product at the end.
 from __future__ import annotations
 
 from ...backend import xp
+from .activation import sigmoid
 
 __all__ = ["gru", "gru_gradients", "lstm", "lstm_gradients", "rnn", "rnn_gradients"]
-
-
-def _sigmoid(x):
-    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
 
 
 def _columns(mask, steps):
@@ -79,7 +76,7 @@ def gru(a, u, b, h0, mask):
     for t, m in _columns(mask, steps):
         p = before @ u.T
         q[:, t] = p[:, 2 * size :] + b
-        r, z = xp.split(_sigmoid(a[:, t, : 2 * size] + p[:, : 2 * size]), 2, axis=1)
+        r, z = xp.split(sigmoid(a[:, t, : 2 * size] + p[:, : 2 * size]), 2, axis=1)
         n = xp.tanh(a[:, t, 2 * size :] + r * q[:, t])
         gates[:, t] = xp.concatenate([r, z, n], axis=1)
         h[:, t] = before = _where(m, n + z * (before - n), before)
@@ -124,9 +121,9 @@ def lstm(a, u, h0, c0, mask):
     h_before, c_before = h0, c0
     for t, m in _columns(mask, steps):
         gates[:, t] = z = a[:, t] + h_before @ u.T
-        gates[:, t, : 2 * size] = _sigmoid(z[:, : 2 * size])
+        gates[:, t, : 2 * size] = sigmoid(z[:, : 2 * size])
         gates[:, t, 2 * size : 3 * size] = xp.tanh(z[:, 2 * size : 3 * size])
-        gates[:, t, 3 * size :] = _sigmoid(z[:, 3 * size :])
+        gates[:, t, 3 * size :] = sigmoid(z[:, 3 * size :])
         i, f, g, o = xp.split(gates[:, t], 4, axis=1)
         c[:, t] = c_before = _where(m, f * c_before + i * g, c_before)
         h[:, t] = h_before = _where(m, o * xp.tanh(c_before), h_before)
