@@ -626,7 +626,7 @@ def _propagate(outputs: list[Tensor], cotangents: list, wanted: set | None, crea
                 if held is None:
                     pending[parent] = r
                     if isinstance(parent, Tensor):
-                        if not create_graph and arrivals is None and _is_fresh(r, g, args):
+                        if not create_graph and _is_fresh(r, g, args, arrivals or ()):
                             owned.add(parent)
                     else:
                         heappush(heap, (-parent.number, parent))
@@ -690,9 +690,12 @@ def _completed(gs: list, outputs: tuple) -> tuple:
     return tuple(xp.zeros(*out, like=like) if g is None else g for g, out in zip(gs, outputs, strict=True))
 
 
-def _is_fresh(r: Array, g: Any, args: tuple) -> bool:
-    """Did the rule make this array itself? Then it may become a gradient without a copy."""
-    return r.base is None and not any(r is a or (type(a) is tuple and any(r is b for b in a)) for a in (g, *args))
+def _is_fresh(r: Array, g: Any, args: tuple, arrivals: Sequence) -> bool:
+    """Did the rule make this array itself, and for one input alone? Then it may become a gradient without a copy."""
+    if r.base is not None or any(r is a or (type(a) is tuple and any(r is b for b in a)) for a in (g, *args)):
+        return False
+    twice = [a is r or a.base is r for a in arrivals if a is not None]
+    return twice.count(True) < 2
 
 
 def _cotangent(out: Tensor, cotangent: Any, create_graph: bool) -> Any:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from minigen.kernels import KERNELS
 from minigen.kernels.cpu import product, recurrent, tile
 from minigen.kernels.reference import recurrent as reference
 
@@ -59,6 +60,28 @@ def test_products_in_tiles(shape, rng, small, threads, loops):
             for other in results[1:]:  # the same bytes, whoever computes a row
                 np.testing.assert_array_equal(results[0], other)
     assert {function for function, _ in parts} == {product._tiles} and max(count for _, count in parts) > 1
+
+
+@needs_tiles
+@pytest.mark.parametrize("n, m, k", [(64, 64, 16), (150, 65, 208), (97, 300, 48), (1000, 80, 128)], ids=str)
+@pytest.mark.parametrize("needs", [(True, True, True), (True, True, False), (False, True, True)], ids=str)
+def test_the_gradients_of_a_linear_layer(n, m, k, needs, rng, small, threads, loops):
+    """They are those of the reference, in one loop where all are needed; from any number of threads the same bytes."""
+    g, x, w = (rng.standard_normal(shape, np.float32) for shape in ((n, m), (n, k), (m, k)))
+    expected = KERNELS["linear_gradients"](*(a.astype("f8") for a in (g, x, w)), needs)
+    done = loops(product)
+    for order in (g, np.asfortranarray(g)):
+        results = []
+        for count in (1, 2, 3):
+            threads(count)
+            results.append(product.linear_gradients(order, x, w, needs))
+            for a, b, first in zip(results[-1], expected, results[0], strict=True):
+                assert (a is None) == (b is None)
+                if a is not None:
+                    np.testing.assert_allclose(a, b, rtol=0, atol=2e-6 * max(n, m))
+                    np.testing.assert_array_equal(a, first)
+    assert ({function for function, _ in done} == {product._linear}) == (needs[:2] == (True, True))
+    assert max(count for _, count in done) > 1
 
 
 @needs_tiles

@@ -10,7 +10,6 @@ from .. import backend, kernels
 from ..backend import xp
 from ..errors import ShapeError
 from ..tensor import primitive
-from .reduction import sum
 from .shape import broadcast_to, expand_dims, reshape, squeeze
 
 # -- matmul -----------------------------------------------------------------------------------------------------------
@@ -54,13 +53,20 @@ def matmul(x, w):
         ) from error
 
 
-def _gradient_of_weight(g, x):
-    """gᵀ x, one product over all rows"""
+def _linear_gradients(g, x, weight, bias, needs):
+    """One product each over all rows"""
     rows = math.prod(x.shape[:-1])
-    return matmul(reshape(g, (rows, g.shape[-1])).swapaxes(0, 1), reshape(x, (rows, x.shape[-1])))
+    g, flat = xp.reshape(g, (rows, g.shape[-1])), xp.reshape(x, (rows, x.shape[-1]))
+    dx, dw, db = kernels.linear_gradients(g, flat, weight, needs)
+    return None if dx is None else xp.reshape(dx, x.shape), dw, db
 
 
-@primitive(lambda g, weight: matmul(g, weight), _gradient_of_weight, lambda g: sum(g, tuple(range(g.ndim - 1))))
+def _composed_linear(x, weight, bias):
+    y = matmul(x, weight.swapaxes(0, 1))
+    return y if bias is None else y + bias
+
+
+@primitive(joint=_linear_gradients, composed=_composed_linear)
 def linear(x, weight, bias=None):
     """y = x Wᵀ + b        ∂L/∂x = g W, ∂L/∂W = gᵀ x, ∂L/∂b = Σ g over the rows        (…, k), (m, k), (m) -> (…, m)
 

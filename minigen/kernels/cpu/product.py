@@ -14,10 +14,11 @@ from numba import njit
 
 from ..reference import product as reference
 from .blas import FACTORS, OpenBlas, gemm
+from .reduction import sums
 from .threads import available, share
 from .tile import LANES, multiply, pack, usable
 
-__all__ = ["product"]
+__all__ = ["linear_gradients", "product"]
 
 WORK = 3e6  # operations that are worth a thread in tiles: some 30 µs
 SHARE = 5e6  # operations that are worth a thread of BLAS: with a tenth of that `gan` was slower on two than on one
@@ -25,6 +26,8 @@ LEAST = 64  # rows for tiles
 ALONG, ACROSS = 512, 128  # how much of a sum is done at a time, of an x that lies in rows, or in columns
 BLAS = OpenBlas(np.linalg._umath_linalg.__file__)  # NumPy's
 TILES = usable()
+PIECES = 48  # of a linear layer's backward pass: each has some rows of every gradient
+BLOCK = 128  # rows that are added up in float32
 
 
 @njit(cache=True, nogil=True)
@@ -99,3 +102,47 @@ def product(x, w, bias=None):
     else:
         share(_columns, m, 0, x.dtype, n, *operands, m, y.itemsize, FACTORS[y.dtype], least=math.ceil(m * least))
     return y
+
+
+# -- the backward pass of a linear layer: three loops as one, so that threads wait for each other once ----------------
+
+
+@njit(cache=True, nogil=True)
+def _column_sums(g, left, right, y):
+    """y = Σ over the rows of g, for the columns left … right: in a block in float32, over the blocks in float64"""
+    total, part = np.zeros(right - left), np.empty(right - left, g.dtype)
+    for top in range(0, g.shape[0], BLOCK):
+        part[:] = 0
+        for i in range(top, min(g.shape[0], top + BLOCK)):
+            row = g[i, left:right]
+            for c in range(part.size):
+                part[c] += row[c]
+        for c in range(part.size):
+            total[c] += part[c]
+    for c in range(part.size):
+        y[left + c] = total[c]
+
+
+@njit(cache=True, nogil=True)
+def _linear(first, last, scratch, g, x, w, dx, dw, db, along, across):
+    (n, m), k, row = g.shape, x.shape[1], 4 * g.shape[1]
+    by_rows = m >= k
+    rows = m if by_rows else k // LANES
+    _tiles(first * n // PIECES, last * n // PIECES, scratch, True, g.ctypes.data, row, 4, w, False, 0, dx, m, along)
+    _tiles(first * rows // PIECES, last * rows // PIECES, scratch, by_rows, g.ctypes.data, 4, row, x, False, 0, dw, n,
+           across)  # fmt: skip
+    if db.size:
+        _column_sums(g, first * m // PIECES, last * m // PIECES, db)
+
+
+def linear_gradients(g, x, w, needs):
+    work = 4 * g.size * x.shape[1]
+    tiled = TILES and all(a.dtype == np.float32 for a in (g, x, w)) and x.flags.c_contiguous and w.flags.c_contiguous
+    tiled = tiled and min(g.shape) >= LEAST and x.shape[1] % LANES == 0
+    if not (tiled and needs[0] and needs[1]) or work < 2 * WORK or BLAS.threads != 1:
+        return reference.linear_gradients(g, x, w, needs, product, sums)
+    g, m = np.ascontiguousarray(g), g.shape[1]
+    dx, dw, db = np.empty_like(x), np.empty_like(w), np.empty(m if needs[2] else 0, x.dtype)
+    scratch = max(ALONG, ACROSS) * x.shape[1] + LANES
+    share(_linear, PIECES, scratch, x.dtype, g, x, w, dx, dw, db, ALONG, ACROSS, least=math.ceil(PIECES * WORK / work))
+    return dx, dw, db if needs[2] else None
