@@ -14,7 +14,7 @@ from .threads import share
 
 __all__ = ["gate", "gated", "gated_gradients", "gelu", "gelu_gradient"]
 
-LEAST = 1 << 18  # numbers that are worth a thread; of GELU, which computes more for each, a quarter
+LEAST = 1 << 15  # numbers that are worth a thread; of GELU, which computes more for each, a quarter
 STEPS = 256  # of a sequence, to a block of gated units
 
 
@@ -125,7 +125,7 @@ def _gated_gradients(first, last, scratch, blocks, g, a, c, da, parts):
 
 def _blocks(a):
     """How many blocks a sequence has, and tiles for a thread"""
-    return -(-a.shape[1] // STEPS), max(1, LEAST // 8 // (STEPS * a.shape[2]))
+    return -(-a.shape[1] // STEPS), max(1, LEAST // 4 // (STEPS * a.shape[2]))
 
 
 def gated(a, c):
