@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import minigen
 from minigen import backend, no_grad
 from minigen.datasets import Pair, PairSet, TextSet
+from minigen.kernels import KERNELS
 from minigen.models import gpt, transformer
 from minigen.models.gpt import GPT, GPTConfig
 from minigen.models.transformer import Transformer, TransformerConfig
@@ -124,6 +126,40 @@ def test_translation_with_kept_keys_is_teacher_forcing(pairs, backend_name):
         alone = model(source[3:, :3], lengths[3:], target[3:]).numpy()
     np.testing.assert_allclose(alone, whole[3:], rtol=0, atol=2e-6)
     assert model.translate(["ab", "a"], beam=1) == [model.translate(["ab"])[0], model.translate(["a"])[0]]
+
+
+def random_step(n, t, layers=2, heads=3, d=5, hidden=22, symbols=11, room=9, dtype=np.float32):
+    """Arguments of `kernels.gpt_step`"""
+    rng, c = np.random.default_rng(n + t), heads * d
+    shapes = {"norm1": (layers, 2, c), "qkv": (layers, c, 3 * c), "qkv_bias": (layers, 3 * c), "out": (layers, c, c),
+              "out_bias": (layers, c), "norm2": (layers, 2, c), "up": (layers, c, hidden), "up_bias": (layers, hidden),
+              "down": (layers, hidden, c), "down_bias": (layers, c), "norm": (2, c),
+              "symbols": (c, symbols)}  # fmt: skip
+    weights = {name: 0.5 * rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
+    x, past = rng.standard_normal((n, c)), rng.standard_normal((layers, 2, n, heads, room, d))
+    return x.astype(dtype), past.astype(dtype), t, 1e-5, weights
+
+
+@pytest.mark.parametrize("n, t", [(1, 0), (1, 8), (3, 4), (5, 1)])
+def test_the_compiled_step_is_that_of_the_reference(n, t, monkeypatch):
+    twin, found = importlib.import_module("minigen.kernels.cpu.gpt").gpt_step, []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda threads=threads: threads)
+        x, past, _, eps, weights = random_step(n, t)
+        before = past.copy()
+        logits = twin(x, past, t, eps, **weights)
+        found.append((logits.tobytes(), past.tobytes()))
+        wide, wide_past = x.astype("f8"), before.astype("f8")
+        expected = KERNELS["gpt_step"](wide, wide_past, t, eps, **{k: w.astype("f8") for k, w in weights.items()})
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+        np.testing.assert_allclose(past, wide_past, rtol=0, atol=1e-5)
+        others = np.arange(past.shape[4]) != t
+        np.testing.assert_array_equal(past[:, :, :, :, others], before[:, :, :, :, others])
+        np.testing.assert_array_equal(x, random_step(n, t)[0])
+    assert found[0] == found[1] == found[2]
+    x, past, _, eps, weights = random_step(n, t, dtype=np.float64)
+    kept = past.copy()
+    np.testing.assert_array_equal(twin(x, past, t, eps, **weights), KERNELS["gpt_step"](x, kept, t, eps, **weights))
 
 
 # -- learning ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from .. import backend, nn, ops
+from .. import backend, kernels, nn, ops
 from ..backend import Array, xp
 from ..optim import AdamW, Player, cosine
 from ..tensor import Tensor
@@ -81,32 +81,52 @@ class GPT(LanguageModel):
     def _logits(self, x: Tensor) -> Tensor:
         return ops.linear(self.norm(x), self.tokens.weight)
 
-    def _read(self, ids: Any, pasts: list) -> tuple[Tensor, list]:
-        """Logits after the symbols (N, T) that follow those of `pasts`: keys and values of each layer, then of all."""
-        x, read = self.positions(self.tokens(ids), pasts[0][0].shape[2] if pasts[0] else 0), []
-        for layer, past in zip(self.layers, pasts, strict=True):
-            x, past = layer.step(x, past)
-            read.append(past)
-        return self._logits(x), read
-
     def begin(self, ids: Any) -> tuple[Array, Any]:
-        """Read the last `block` symbols of a prompt        (N, T) -> logits (N, V), (these symbols, keys and values)"""
-        window = ids[:, -self.config.block :]
-        logits, pasts = self._read(window, [None] * len(self.layers))
-        return logits.data[:, -1], (window, pasts)
+        """Read the last `block` symbols of a prompt        (N, T) -> logits (N, V), what :meth:`step` goes on from"""
+        return self._begin(ids, self._weights())
+
+    def _begin(self, ids: Any, weights: dict[str, Array]) -> tuple[Array, Any]:
+        c, window = self.config, ids[:, -self.config.block :]
+        x, (n, t) = self.positions(self.tokens(window)), window.shape
+        past = xp.empty((c.layers, 2, n, c.heads, c.block, c.width // c.heads), x.dtype, like=x.data)
+        for layer, of_layer in zip(self.layers, past, strict=True):
+            x, read = layer.step(x)
+            for kept, a in zip(of_layer, read, strict=True):
+                kept[:, :, :t] = a.data
+        return self._logits(x).data[:, -1], (window, past, weights)
 
     def step(self, ids: Any, state: Any) -> tuple[Array, Any]:
-        """Read one symbol more        (N,), state -> (N, V), state
+        """Read one symbol more        (N,), state -> (N, V), state, which takes the place of the one that is given
 
         While the window grows, only the new symbol is computed. A full window moves on: every symbol in it then stands
         one place earlier, so that no key or value is what it was, and the window is read anew.
         """
-        window, pasts = state
+        window, past, weights = state
+        t = window.shape[1]
         window = xp.concatenate([window, ids[:, None]], axis=1)
-        if window.shape[1] > self.config.block:
-            return self.begin(window)
-        logits, pasts = self._read(ids[:, None], pasts)
-        return logits.data[:, -1], (window, pasts)
+        if t == self.config.block:
+            return self._begin(window, weights)
+        x = self.positions(self.tokens(ids[:, None]), t).data[:, 0]
+        return kernels.gpt_step(x, past, t, self.norm.eps, **weights), (window, past, weights)
+
+    def _weights(self) -> dict[str, Array]:
+        """What :func:`kernels.gpt_step` multiplies with"""
+        norm = lambda layer: xp.stack([layer.weight.data, layer.bias.data])
+        stack = lambda arrays: xp.ascontiguousarray(xp.stack(list(arrays)))
+        linear = {
+            "qkv": [layer.attention.query_key_value for layer in self.layers],
+            "out": [layer.attention.output for layer in self.layers],
+            "up": [layer.mlp[0] for layer in self.layers],
+            "down": [layer.mlp[2] for layer in self.layers],
+        }
+        return {
+            **{name: stack(layer.weight.data.T for layer in layers) for name, layers in linear.items()},
+            **{f"{name}_bias": stack(layer.bias.data for layer in layers) for name, layers in linear.items()},
+            "norm1": stack(norm(layer.norm1) for layer in self.layers),
+            "norm2": stack(norm(layer.norm2) for layer in self.layers),
+            "norm": norm(self.norm),
+            "symbols": xp.ascontiguousarray(self.tokens.weight.data.T),
+        }
 
 
 def _small(rng: Any, shape: tuple[int, ...], dtype: Any = None) -> Array:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["EXACT", "F", "exp", "largest", "sigmoid", "tanh", "total"]
+__all__ = [
+    "EXACT", "F", "add_row", "add_times", "clear_row", "dots", "exp", "largest", "set_row", "sigmoid", "tanh", "total",
+]  # fmt: skip
 
 F = np.float32
 EXACT = {"contract", "nsz"}  # the fastmath flags of such a loop: products and sums fused, no more
@@ -73,3 +75,46 @@ def largest(row):
     for j in range(row.size):
         m = row[j] if row[j] > m else m
     return m
+
+
+@njit(nogil=True, cache=True)
+def set_row(to, row):
+    for j in range(to.size):
+        to[j] = row[j]
+
+
+@njit(nogil=True, cache=True)
+def add_row(to, row):
+    for j in range(to.size):
+        to[j] += row[j]
+
+
+@njit(nogil=True, cache=True)
+def clear_row(to):
+    for j in range(to.size):
+        to[j] = F(0)
+
+
+@njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
+def add_times(x, w, y):
+    """y ← y + x W: four rows of W at a time, so that y is read and written less often"""
+    whole = x.size // 4 * 4
+    for k in range(0, whole, 4):
+        a, b, c, d = x[k], x[k + 1], x[k + 2], x[k + 3]
+        first, second, third, fourth = w[k], w[k + 1], w[k + 2], w[k + 3]
+        for j in range(y.size):
+            y[j] += a * first[j] + b * second[j] + c * third[j] + d * fourth[j]
+    for k in range(whole, x.size):
+        a, row = x[k], w[k]
+        for j in range(y.size):
+            y[j] += a * row[j]
+
+
+@njit(nogil=True, cache=True, fastmath=EXACT | {"reassoc"}, error_model="numpy")
+def dots(x, rows, y):
+    """y_j = rows_j · x, for the first rows"""
+    for j in range(y.size):
+        s = F(0)
+        for i in range(x.size):
+            s += x[i] * rows[j, i]
+        y[j] = s

@@ -15,7 +15,7 @@ from numba import njit
 
 from .blas import clear, copy
 from .threads import share
-from .tile import HIGH, LANES, multiply_listed, pack, usable
+from .tile import HIGH, LANES, multiply_listed, pack, to_line, usable
 
 __all__ = ["correlate", "fits", "weight_grad"]
 
@@ -68,8 +68,7 @@ def correlate(x, matrices, rows, columns, stride, dilation, out, out_stride):
     """out = the correlations of x for all phases, (N, Hₒ, Wₒ, Cₒ); matrices (taps, C, Cₒ), as the phases want them."""
     taps, ci, co = matrices.shape
     box = _box(rows, columns, stride, dilation)
-    packed, first, last = np.empty(matrices.size + LANES, np.float32), 0, 0
-    packed = packed[-(packed.ctypes.data // 4) % LANES :][: matrices.size]
+    packed, first, last = np.empty(matrices.size, np.float32), 0, 0
     matrix = matrices.reshape(taps * ci, co)
     for column in columns:
         for row in rows:
@@ -90,7 +89,7 @@ def correlate(x, matrices, rows, columns, stride, dilation, out, out_stride):
 def _places(scratch, sizes):
     """Where the arrays of these sizes begin in scratch memory, as indices."""
     places = np.empty(len(sizes) + 1, np.int64)
-    places[0] = -(np.int64(scratch.ctypes.data) // 4) % LANES
+    places[0] = to_line(scratch)
     for k in range(len(sizes)):
         places[k + 1] = places[k] + (sizes[k] + LANES - 1) // LANES * LANES
     return places

@@ -16,7 +16,7 @@ from ..reference import product as reference
 from .blas import FACTORS, OpenBlas, gemm
 from .reduction import sums
 from .threads import available, share
-from .tile import LANES, multiply, pack, usable
+from .tile import LANES, multiply, pack, to_line, usable
 
 __all__ = ["linear_gradients", "product"]
 
@@ -51,7 +51,7 @@ def _tiles(first, last, scratch, by_rows, x, row, step, w, transposed, bias, y, 
     n, m = y.shape
     top, bottom, left, right = (first, last, 0, m) if by_rows else (0, n, LANES * first, LANES * last)
     x, to = x + top * row, y.ctypes.data + 4 * (top * m + left)
-    packed = scratch[-(scratch.ctypes.data // 4) % LANES :]  # vectors that do not lie across two lines of the cache
+    packed = scratch[to_line(scratch) :]
     for k in range(0, steps, depth):
         end = min(steps, k + depth)
         pack(w, transposed, k, end, left, right, packed)

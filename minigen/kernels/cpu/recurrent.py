@@ -12,17 +12,18 @@ import numpy as np
 from numba import config, njit
 
 from ..reference import recurrent as reference
-from .arithmetic import EXACT, F, sigmoid, tanh
+from .arithmetic import EXACT, F, add_row, clear_row, dots, set_row, sigmoid, tanh
 from .blas import FACTORS, gemm
 from .product import product
 from .threads import share
-from .tile import LANES, multiply, pack, usable
+from .tile import LANES, multiply, pack, to_line, usable
 
 __all__ = ["lstm", "lstm_gradients"]
 
 _PAD = 16  # rows of a buffer do not all start at the same place of the cache
 _ONE = FACTORS[np.dtype(F)]
 _TILES = usable()
+FEW = 8  # examples whose single step is done number by number; BLAS is faster with more
 
 
 def _ours(*arrays):
@@ -37,24 +38,6 @@ def _in_tiles(u):
 def _flags(mask, shape):
     """The mask as uint8 (N, T), or (0, 0) for none."""
     return np.zeros((0, 0), np.uint8) if mask is None else np.ascontiguousarray(mask).view(np.uint8)
-
-
-@njit(nogil=True, cache=True)
-def _set(to, row):
-    for j in range(to.size):
-        to[j] = row[j]
-
-
-@njit(nogil=True, cache=True)
-def _add(to, row):
-    for j in range(to.size):
-        to[j] += row[j]
-
-
-@njit(nogil=True, cache=True)
-def _clear(to):
-    for j in range(to.size):
-        to[j] = F(0)
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
@@ -80,7 +63,7 @@ def _lstm_row(i, f, g, o, before, c, h):
 @njit(nogil=True, cache=True)
 def _packed(scratch, matrix, tiles):
     """The matrix as `multiply` reads it, or nothing without `tiles`, in scratch memory; and what is left of that"""
-    start = -(scratch.ctypes.data // 4) % LANES
+    start = to_line(scratch)
     stop = start + matrix.size if tiles else start
     if tiles:
         pack(matrix, False, 0, matrix.shape[0], 0, matrix.shape[1], scratch[start:stop])
@@ -105,32 +88,49 @@ def _lstm(first, last, scratch, a, ut, tiles, h0, c0, mask, h, c, gates, one):
     p = scratch[: rows * (wide + _PAD)].reshape(rows, wide + _PAD)  # U h_{t−1}
     state = scratch[p.size : p.size + rows * size].reshape(rows, size)
     for k in range(rows):
-        _set(state[k], h0[first + k])
+        set_row(state[k], h0[first + k])
     for t in range(h.shape[1]):
         _times(rows, ut, packed, state.ctypes.data, size, p.ctypes.data, wide + _PAD, 0, one)
         for k in range(rows):
             n = first + k
             before, row = c0[n] if t == 0 else c[n, t - 1], p[k, :wide]
             if mask.size and not mask[n, t]:
-                _clear(row)
-                _set(c[n, t], before)
+                clear_row(row)
+                set_row(c[n, t], before)
             else:
                 _add_sigmoid(row[: 2 * size], a[n, t, : 2 * size])
                 _add_tanh(row[2 * size : 3 * size], a[n, t, 2 * size : 3 * size])
                 _add_sigmoid(row[3 * size :], a[n, t, 3 * size :])
                 _lstm_row(row[:size], row[size : 2 * size], row[2 * size : 3 * size], row[3 * size :], before, c[n, t],
                           state[k])  # fmt: skip
-            _set(gates[n, t], row)
-            _set(h[n, t], state[k])
+            set_row(gates[n, t], row)
+            set_row(h[n, t], state[k])
+
+
+@njit(nogil=True, cache=True)
+def _lstm_step(first, last, scratch, a, u, h0, c0, h, c, gates):
+    """One step of the examples first … last"""
+    size = h0.shape[1]
+    for n in range(first, last):
+        row = gates[n, 0]
+        dots(h0[n], u, row)
+        _add_sigmoid(row[: 2 * size], a[n, 0, : 2 * size])
+        _add_tanh(row[2 * size : 3 * size], a[n, 0, 2 * size : 3 * size])
+        _add_sigmoid(row[3 * size :], a[n, 0, 3 * size :])
+        _lstm_row(row[:size], row[size : 2 * size], row[2 * size : 3 * size], row[3 * size :], c0[n], c[n, 0], h[n, 0])
 
 
 def lstm(a, u, h0, c0, mask):
-    if not _ours(a, u, h0, c0) or a.shape[1] == 1:  # for one step it does not pay to turn u round
-        return reference.lstm(a, u, h0, c0, mask)
     n, steps, wide = a.shape
+    one = steps == 1  # then it does not pay to turn u round
+    if not _ours(a, u, h0, c0) or (one and (n > FEW or mask is not None or not u.flags.c_contiguous)):
+        return reference.lstm(a, u, h0, c0, mask)
     size = wide // 4
     a, h0, c0 = map(np.ascontiguousarray, (a, h0, c0))
     h, c, gates = np.empty((n, steps, size), F), np.empty((n, steps, size), F), np.empty_like(a)
+    if one:
+        share(_lstm_step, n, 0, F, a, u, h0, c0, h, c, gates, least=FEW)
+        return h, c, gates
     share(_lstm, n, LANES + u.size + n * (wide + _PAD + size), F, a, np.ascontiguousarray(u.T), _in_tiles(u), h0, c0,
           _flags(mask, a.shape), h, c, gates, _ONE)  # fmt: skip
     return h, c, gates
@@ -160,20 +160,20 @@ def _lstm_backward(first, last, scratch, g, u, tiles, c0, mask, c, gates, dh0, d
         for k in range(rows):
             n = first + k
             if mask.size and not mask[n, t]:
-                _clear(dz[k])
+                clear_row(dz[k])
             else:
                 before = c0[n] if t == 0 else c[n, t - 1]
                 _lstm_row_gradients(gates[n, t], g[n, t], before, c[n, t], dh[k], dc0[n], dz[k], size)
-            _set(gates[n, t], dz[k])
+            set_row(gates[n, t], dz[k])
         if not mask.size:
             _times(rows, u, packed, dz.ctypes.data, wide + _PAD, dh.ctypes.data, size, 0, one)
         else:
             for k in range(rows):
                 n = first + k
                 if mask[n, t]:
-                    _clear(dh[k])
+                    clear_row(dh[k])
                 else:
-                    _add(dh[k], g[n, t])
+                    add_row(dh[k], g[n, t])
             _times(rows, u, packed, dz.ctypes.data, wide + _PAD, dh.ctypes.data, size, 1, one)
 
 

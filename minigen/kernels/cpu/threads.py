@@ -208,6 +208,7 @@ def _deal(boxes, count, places, code, data):
 
 
 def _dealt_out(boxes, count, places, rows, *arguments):
+    """`function` stands among the globals of a copy, see `_compiled`."""
     code, data = _packed(function, rows, arguments)  # noqa: F821
     return _deal(boxes, count, places, code, data)
 
@@ -215,7 +216,6 @@ def _dealt_out(boxes, count, places, rows, *arguments):
 @cache
 def _compiled(function: Callable) -> Callable:
     """`_dealt_out` for one function, kept on the disk beside it: Numba keeps nothing that is handed a function."""
-
     written, kept = function.py_func, not isinstance(function._cache, NullCache)
     inside = jit(**function.targetoptions, no_cpython_wrapper=True, no_cfunc_wrapper=True)(written)
     place = {name: getattr(written.__code__, name) for name in ("co_filename", "co_firstlineno")}

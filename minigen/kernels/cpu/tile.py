@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from .blas import copy
 
-__all__ = ["HIGH", "LANES", "WIDE", "multiply", "multiply_listed", "pack", "usable"]
+__all__ = ["HIGH", "LANES", "multiply", "multiply_listed", "pack", "to_line", "usable"]
 
 LANES = 16  # float32 numbers of a vector
 WIDE = 4 * LANES
@@ -34,6 +34,13 @@ BLOCK = 4 * HIGH  # rows of A that are read again from the cache for the next co
 def usable() -> bool:
     """Does Numba compile for vectors of 512 bits here?"""
     return not config.DISABLE_JIT and "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+
+
+@njit(cache=True, nogil=True, inline="always")
+def to_line(scratch):
+    """How many float32 numbers of this memory lie before the next line of the cache: a vector that begins there does
+    not lie across two."""
+    return -(np.int64(scratch.ctypes.data) // 4) % LANES
 
 
 def _tile(rows: int, columns: int):
@@ -97,17 +104,17 @@ def _tile(rows: int, columns: int):
             repeated = builder.shuffle_vector(single, single, ones)
             for v, numbers in enumerate(row_of_b):
                 new[r, v] = builder.call(fma, [repeated, numbers, sums[r, v]])
-        more = []
+        stepped = []
         for counter, step in ((k, constant(1)), (a_k, a_step), (b_k, constant(4 * columns))):
-            more.append(builder.add(counter, step))
-            counter.add_incoming(more[-1], loop)
+            stepped.append(builder.add(counter, step))
+            counter.add_incoming(stepped[-1], loop)
         for place in places:
             sums[place].add_incoming(new[place], loop)
-        builder.cbranch(builder.icmp_signed("<", more[0], steps), loop, following)
+        builder.cbranch(builder.icmp_signed("<", stepped[0], steps), loop, following)
 
         builder.position_at_end(following)
         n_next = builder.add(n, constant(1))
-        for counter, value in ((n, n_next), (b_run, more[2]), *((begun[place], new[place]) for place in places)):
+        for counter, value in ((n, n_next), (b_run, stepped[2]), *((begun[place], new[place]) for place in places)):
             counter.add_incoming(value, following)
         builder.cbranch(builder.icmp_signed("<", n_next, runs), run, done)
 
@@ -116,11 +123,11 @@ def _tile(rows: int, columns: int):
 
         builder.position_at_end(fetch)
         old_rows = [listed(old, r) for r in range(rows)]
-        more = {(r, v): builder.fadd(new[r, v], load(old_rows[r], column(v))) for r, v in places}
+        added = {(r, v): builder.fadd(new[r, v], load(old_rows[r], column(v))) for r, v in places}
         builder.branch(end)
 
         builder.position_at_end(end)
-        results = {place: phi(vector, (new[place], done), (more[place], fetch)) for place in places}
+        results = {place: phi(vector, (new[place], done), (added[place], fetch)) for place in places}
         c_rows = [listed(c, r) for r in range(rows)]
         for r, v in places:
             builder.store(results[r, v], pointer(c_rows[r], column(v))).align = 4

@@ -9,20 +9,10 @@ import numpy as np
 from numba import config, njit
 
 from ..reference import wavenet as reference
-from .arithmetic import EXACT, F, exp, largest, sigmoid, tanh
-from .recurrent import _set
+from .arithmetic import EXACT, F, add_times, exp, largest, set_row, sigmoid, tanh
 from .threads import share
 
 __all__ = ["wavenet_draw"]
-
-
-@njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
-def _add_times(x, w, y):
-    """y ← y + x W"""
-    for k in range(x.size):
-        a, row = x[k], w[k]
-        for j in range(y.size):
-            y[j] += a * row[j]
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy")
@@ -76,27 +66,27 @@ def _sounds(first, last, scratch, u, codes, queues, t, temperature, dilations, e
         code = codes[n]
         for i in range(u.shape[1]):
             start = 0
-            _set(h, embedding[code])
-            _set(skip, skip_bias)
+            set_row(h, embedding[code])
+            set_row(skip, skip_bias)
             for layer in range(dilations.size):
                 queue = queues[n, start + (t + i) % dilations[layer]]
-                _set(a, conditions[n, layer])
-                _add_times(queue, filters[layer, :c], a)
-                _add_times(h, filters[layer, c:], a)
-                _set(queue, h)
+                set_row(a, conditions[n, layer])
+                add_times(queue, filters[layer, :c], a)
+                add_times(h, filters[layer, c:], a)
+                set_row(queue, h)
                 _gate(a, z)
-                _add_times(z, skips[layer], skip)
+                add_times(z, skips[layer], skip)
                 if layer < len(residuals):
                     for j in range(c):
                         h[j] += residual_bias[layer, j]
-                    _add_times(z, residuals[layer], h)
+                    add_times(z, residuals[layer], h)
                 start += dilations[layer]
             _relu(skip)
-            _set(hidden, b1)
-            _add_times(skip, w1, hidden)
+            set_row(hidden, b1)
+            add_times(skip, w1, hidden)
             _relu(hidden)
-            _set(l, b2)
-            _add_times(hidden, w2, l)
+            set_row(l, b2)
+            add_times(hidden, w2, l)
             code, nll[n, i] = _next(u[n, i], l, temperature, p)
             drawn[n, i] = code
 

@@ -6,6 +6,7 @@ from . import (
     activation,
     attention,
     convolution,
+    gpt,
     indexing,
     loss,
     normalization,
@@ -17,6 +18,6 @@ from . import (
 )  # fmt: skip
 
 FAMILIES: list[ModuleType] = [
-    activation, attention, convolution, indexing, loss, normalization, optimizer, product, recurrent, reduction,
+    activation, attention, convolution, gpt, indexing, loss, normalization, optimizer, product, recurrent, reduction,
     wavenet,
 ]  # fmt: skip
