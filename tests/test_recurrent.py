@@ -55,7 +55,9 @@ def wide(arguments):
 
 
 @pytest.mark.parametrize("mask", [None, 0.7, 0.0])
-@pytest.mark.parametrize("n, steps, size", [(1, 1, 1), (5, 4, 3), (3, 7, 33), (9, 2, 16), (0, 2, 3), (1, 1, 5), (8, 1, 32), (9, 1, 16)])
+@pytest.mark.parametrize(
+    "n, steps, size", [(1, 1, 1), (5, 4, 3), (3, 7, 33), (9, 2, 16), (0, 2, 3), (1, 1, 5), (8, 1, 32), (9, 1, 16)]
+)
 def test_the_compiled_lstm_does_what_its_reference_does(n, steps, size, mask, threads):
     arguments, (g, g_c) = lstm_arguments(n, steps, size, mask, np.float32)
     _, u, h0, c0, given = arguments
