@@ -36,8 +36,6 @@ __all__ = ["available", "share", "workspace"]
 
 PATIENCE = 60_000  # looks, some 2 ms: longer than what lies between two loops of a training step
 PLACES = sys.platform == "linux" and not config.DISABLE_JIT
-_yield = types.ExternalFunction("sched_yield" if os.name == "posix" else "SwitchToThread", types.intc())
-_sched_getcpu = types.ExternalFunction("sched_getcpu", types.intc())
 
 # What stands in the memory between a helper and its caller. Each side writes to lines of the cache of its own.
 ASKED, FUNCTION, DATA, FIRST, LAST, PART, CPU, DONE, FAILED, NEAR = 0, 1, 2, 3, 4, 5, 6, 16, 17, 18
@@ -154,8 +152,17 @@ def _kind(context: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
+def _nothing():
+    return -1
+
+
+_yield = types.ExternalFunction("sched_yield", types.intc()) if os.name == "posix" else _nothing
+_sched_getcpu = types.ExternalFunction("sched_getcpu", types.intc()) if PLACES else _nothing
+
+
+@njit(nogil=True, cache=True)
 def _cpu():
-    """The number of the CPU that this thread runs on."""
+    """The number of the CPU that this thread runs on; −1 where nobody says."""
     return _sched_getcpu()
 
 
