@@ -606,7 +606,7 @@ def _propagate(outputs: list[Tensor], cotangents: list, wanted: set | None, crea
             op = node.op
             if type(g) is list:
                 g = _completed(g, node.outputs)
-            arrivals = _joint_gradients(node, g, create_graph) if op.joint is not None else None
+            arrivals = _joint_gradients(node, g, create_graph, useful) if op.joint is not None else None
             for parent, i, args, shape, dtype in node.edges:
                 if useful is not None and parent not in useful:
                     continue
@@ -644,9 +644,13 @@ def _propagate(outputs: list[Tensor], cotangents: list, wanted: set | None, crea
     return found
 
 
-def _joint_gradients(node: Node, g: Any, create_graph: bool) -> Any:
-    """The gradients of a node's inputs, by index, from its joint rule or composed twin."""
+def _joint_gradients(node: Node, g: Any, create_graph: bool, useful: set | None) -> Any:
+    """The gradients of a node's inputs, by index, from its joint rule or composed twin: at least the useful ones."""
     op, args = node.op, node.edges[0][2]
+    needed = [i for parent, i, *_ in node.edges if useful is None or parent in useful]
+    if ("n", 0) in op.joint.sources:
+        k = op.joint.sources.index(("n", 0))
+        args = (*args[:k], tuple(i in needed for i in range(len(args[k]))), *args[k + 1 :])
     if not create_graph:
         return op.joint.function(g, *args)
     args = _rewrapped(node, op.joint.sources, args)
@@ -654,7 +658,6 @@ def _joint_gradients(node: Node, g: Any, create_graph: bool) -> Any:
         return op.joint.function(g, *args)
     kept = dict(zip(op.joint.sources, args, strict=True))
     inputs = [kept["x", i] for i in range(op.arity)]
-    needed = [i for _, i, *_ in node.edges]
     for i in needed:
         inputs[i] = _copy(inputs[i])  # so that ∂/∂xᵢ stops here, also where one input was computed from another
     outputs = op.composed(*inputs, **{name: value for (kind, name), value in kept.items() if kind == "a"})

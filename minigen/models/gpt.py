@@ -112,7 +112,7 @@ class GPT(LanguageModel):
     def _weights(self) -> dict[str, Array]:
         """What :func:`kernels.gpt_step` multiplies with"""
         norm = lambda layer: xp.stack([layer.weight.data, layer.bias.data])
-        stack = lambda arrays: xp.ascontiguousarray(xp.stack(list(arrays)))
+        stack = lambda arrays: xp.stack(list(arrays)).copy()  # row after row, as a stack of transposes may not be
         linear = {
             "qkv": [layer.attention.query_key_value for layer in self.layers],
             "out": [layer.attention.output for layer in self.layers],
@@ -125,7 +125,7 @@ class GPT(LanguageModel):
             "norm1": stack(norm(layer.norm1) for layer in self.layers),
             "norm2": stack(norm(layer.norm2) for layer in self.layers),
             "norm": norm(self.norm),
-            "symbols": xp.ascontiguousarray(self.tokens.weight.data.T),
+            "symbols": self.tokens.weight.data.T.copy(),
         }
 
 

@@ -11,7 +11,7 @@ import math
 from .. import backend, kernels
 from ..backend import xp
 from ..errors import ShapeError
-from ..tensor import primitive
+from ..tensor import Tensor, primitive
 from .shape import expand_dims, split
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
@@ -209,7 +209,9 @@ def gated(a, c):
     """
     if a.ndim != 3 or a.shape[2] % 2 or c.shape != (a.shape[0], a.shape[2]):
         raise ShapeError(f"gated: expected a (N, T, 2 C) and c (N, 2 C), got {tuple(a.shape)} and {tuple(c.shape)}.")
-    return _gated(a, c)
+    # A device has no compiled twin, and the rule computes tanh and σ again: there, the parts are fewer launches.
+    on_device = backend.name_of(a.data if isinstance(a, Tensor) else a) == "cupy"
+    return _composed_gated(a, c) if on_device else _gated(a, c)
 
 
 @primitive(lambda g, x: g * sigmoid(x) * (1 + x * sigmoid(-x)))

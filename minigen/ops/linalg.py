@@ -9,7 +9,8 @@ from string import ascii_letters
 from .. import backend, kernels
 from ..backend import xp
 from ..errors import ShapeError
-from ..tensor import primitive
+from ..tensor import Tensor, primitive
+from .reduction import sum
 from .shape import broadcast_to, expand_dims, reshape, squeeze
 
 # -- matmul -----------------------------------------------------------------------------------------------------------
@@ -53,20 +54,21 @@ def matmul(x, w):
         ) from error
 
 
-def _linear_gradients(g, x, weight, bias, needs):
-    """One product each over all rows"""
+def _linear_gradients(g, x, weight, needs):
+    """One product each over all rows; where they are differentiated in their turn, one operation each"""
     rows = math.prod(x.shape[:-1])
-    g, flat = xp.reshape(g, (rows, g.shape[-1])), xp.reshape(x, (rows, x.shape[-1]))
-    dx, dw, db = kernels.linear_gradients(g, flat, weight, needs)
-    return None if dx is None else xp.reshape(dx, x.shape), dw, db
+    flat_g, flat_x = reshape(g, (rows, g.shape[-1])), reshape(x, (rows, x.shape[-1]))
+    if not any(isinstance(a, Tensor) for a in (g, x, weight)):
+        dx, dw, db = kernels.linear_gradients(flat_g, flat_x, weight, needs)
+        return None if dx is None else xp.reshape(dx, x.shape), dw, db
+    return (
+        matmul(g, weight) if needs[0] else None,
+        matmul(flat_g.swapaxes(0, 1), flat_x) if needs[1] else None,
+        sum(flat_g, 0) if needs[2] else None,
+    )
 
 
-def _composed_linear(x, weight, bias):
-    y = matmul(x, weight.swapaxes(0, 1))
-    return y if bias is None else y + bias
-
-
-@primitive(joint=_linear_gradients, composed=_composed_linear)
+@primitive(joint=_linear_gradients)
 def linear(x, weight, bias=None):
     """y = x Wᵀ + b        ∂L/∂x = g W, ∂L/∂W = gᵀ x, ∂L/∂b = Σ g over the rows        (…, k), (m, k), (m) -> (…, m)
 
