@@ -644,7 +644,7 @@ def _propagate(outputs: list[Tensor], cotangents: list, wanted: set | None, crea
     return found
 
 
-def _joint_gradients(node: Node, g: Any, create_graph: bool, useful: set | None) -> Any:
+def _joint_gradients(node: Node, g: Any, create_graph: bool, useful: set | None = None) -> Any:
     """The gradients of a node's inputs, by index, from its joint rule or composed twin: at least the useful ones."""
     op, args = node.op, node.edges[0][2]
     needed = [i for parent, i, *_ in node.edges if useful is None or parent in useful]
