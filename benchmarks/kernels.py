@@ -115,6 +115,23 @@ def _recurrent(d: Draw) -> Iterator[tuple]:
             yield f"{name}_gradients", case, [g, *([h0] if name == "lstm" else []), u, *start, None, *kept]
 
 
+def _gpt_step(d: Draw) -> Iterator[tuple]:
+    layers, c, h, v, block = 4, 128, 512, 65, 64
+    norm = lambda *lead: np.abs(d(*lead, 2, c))
+    linear = lambda k, m: [d(layers, k, m) / k**0.5, d(layers, m)]
+    weights = [norm(layers), *linear(c, 3 * c), *linear(c, c), norm(layers), *linear(c, h), *linear(h, c)]
+    past = d(layers, 2, 1, 4, block, c // 4)
+    yield "gpt_step", "gpt, place 32", [d(1, c), past, block // 2, 1e-5, *weights, norm(), d(c, v)]
+
+
+def _elementwise(d: Draw) -> Iterator[tuple]:
+    for case, x, w in (("wavenet", *d.several(2, 4, 3500, 32)), ("dcgan", *(d.image(128, 64, 14, 14) for _ in "xw"))):
+        yield "add", case, [x, w]
+        yield "add_to", case, [x, w]
+        yield "relu", case, [x]
+    yield "add_to", "dcgan, channels", [x, d(64, 1, 1)]
+
+
 def _rest(d: Draw) -> Iterator[tuple]:
     ps, gs, ms = ([d(*shape) for shape in GPT] for _ in range(3))
     steps = [1000] * len(ps)
@@ -125,6 +142,8 @@ def _rest(d: Draw) -> Iterator[tuple]:
     yield "scatter_rows", "char_lstm", [d(5120, 50), d.labels((5120,), 65), (65, 50)]
     yield "add_at", "gpt", [d(768, 65), (backend.asarray(np.arange(768)), d.labels((768,), 65)), d(768)]
     yield "product", "mlp_gan", [d(128, 512), d(512, 784)]
+    yield "linear_gradients", "mlp_gan", [d(128, 784), d(128, 512), d(784, 512), (True, True, True)]
+    yield "sums", "wavenet", [d(4, 3500, 64), (0, 1)]
 
 
 def _wavenet(d: Draw) -> Iterator[tuple]:
@@ -135,9 +154,15 @@ def _wavenet(d: Draw) -> Iterator[tuple]:
     head = d(s, s) / 8, d(s), d(s, v) / 8, d(v)
     rest = [d.labels((1,), v), d(1, 2**layers - 1, c), 0, 1.0, [2**i for i in range(layers)], d(v, c)]
     yield "wavenet_draw", "wavenet, 100 codes", [u, *rest, *weights, head]
+    a, b, g = d(4, 4000, 2 * c), d(4, 2 * c), d(4, 4000, c)
+    yield "gated", "wavenet", [a, b]
+    yield "gated_gradients", "wavenet", [g, a, b]
 
 
-CASES = (_activation, _loss, _batch_norm, _layer_norm, _attention, _convolution, _recurrent, _wavenet, _rest)
+CASES = (
+    _activation, _loss, _batch_norm, _layer_norm, _attention, _convolution, _recurrent, _wavenet, _gpt_step,
+    _elementwise, _rest,
+)  # fmt: skip
 
 
 def cases() -> Iterator[tuple[str, str, list]]:

@@ -40,7 +40,7 @@ from typing import Any
 
 import numpy as np
 
-from . import backend
+from . import backend, kernels
 from .backend import Array, xp
 from .errors import BackendError, DtypeError, GraphError, MinigenError, ShapeError
 
@@ -630,12 +630,13 @@ def _propagate(outputs: list[Tensor], cotangents: list, wanted: set | None, crea
                             owned.add(parent)
                     else:
                         heappush(heap, (-parent.number, parent))
-                elif create_graph or parent not in owned:
+                elif create_graph:
                     pending[parent] = held + r
-                    owned.add(parent)
+                elif parent in owned and backend.is_array(held):  # NumPy makes a number of what has no axes
+                    kernels.add_to(held, r)
                 else:
-                    held += r
-                    pending[parent] = held  # numbers of shape () are not changed in place
+                    pending[parent] = kernels.add(held, r)
+                    owned.add(parent)
             if not create_graph:
                 node.edges = None
     for leaf, g in pending.items():
@@ -749,7 +750,9 @@ def _unbroadcast(r: Any, shape: tuple, op: Primitive) -> Any:
     if extra < 0 or any(n not in (1, m) for n, m in zip(shape, r.shape[extra:], strict=True)):
         raise ShapeError(f"{op.name}: its gradient rule gave shape {r.shape} for an input of shape {shape}.")
     repeated = tuple(i for i, n in enumerate(shape, extra) if n == 1 and r.shape[i] != 1)
-    return r.sum(axis=(*range(extra), *repeated), keepdims=True).reshape(shape)
+    axes = (*range(extra), *repeated)
+    total = r.sum(axis=axes) if isinstance(r, Tensor) else kernels.sums(r, axes)
+    return total.reshape(shape)
 
 
 def _freed(node: Node) -> GraphError:

@@ -160,6 +160,17 @@ def test_activations_and_bce(shape, dtype, on_device):
 
 @device
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n, t, c", [(1, 1, 1), (3, 37, 5), (2, 300, 16), (2, 0, 3)])
+def test_gated_units(n, t, c, dtype, on_device):
+    draw = Draw(dtype)
+    b = draw(n, 2 * c, scale=2)
+    for a, g in zip(orders(draw(n, t, 2 * c, scale=30)), reversed(list(orders(draw(n, t, c))))):
+        compare("gated", [a, b], dtype, 2.0)
+        compare("gated_gradients", [g, a, b], dtype, 8.0)
+
+
+@device
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape, classes", [((5,), 3), ((1,), 1), ((), 4), ((2, 3), 33), ((40,), 1000), ((0,), 5)])
 def test_softmax_cross_entropy(shape, classes, dtype, on_device):
     draw = Draw(dtype)

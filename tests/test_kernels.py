@@ -13,11 +13,12 @@ import pytest
 
 from minigen.kernels import KERNELS
 from minigen.kernels.cpu import forget_stale
+from minigen.kernels.cpu.threads import share
 from tests.memory import orders
 
 FAMILIES = {
     name: importlib.import_module(f"minigen.kernels.cpu.{name}")
-    for name in ("activation", "attention", "normalization", "loss", "optimizer", "wavenet")
+    for name in ("activation", "attention", "elementwise", "normalization", "loss", "optimizer", "wavenet")
 }
 TWINS = {name: getattr(family, name) for family in FAMILIES.values() for name in family.__all__}
 DTYPES = [np.float32, np.float64]
@@ -287,6 +288,8 @@ def test_sums_over_leading_axes(rng, shape, threads, monkeypatch):
         y = reduction.sums(x, tuple(range(n)))
         assert y.dtype == np.float32
         np.testing.assert_allclose(y, x.astype("f8").sum(tuple(range(n))), rtol=0, atol=1e-5)
+    images, axes = np.moveaxis(x, -1, 1), (0, *range(2, x.ndim))  # the channels are last in memory
+    np.testing.assert_allclose(reduction.sums(images, axes), images.astype("f8").sum(axes), rtol=0, atol=1e-5)
     x[0, ..., 0] = np.inf
     assert np.isposinf(reduction.sums(x, (0,)).reshape(-1)[0])
 
@@ -312,6 +315,51 @@ def test_gate(rng, dtype, threads, a, monkeypatch):
                 assert y.dtype == dtype
                 np.testing.assert_array_equal((left, right), before)
     assert activation.gate(x.transpose(0, 2, 3, 1), g.transpose(0, 2, 3, 1), a).transpose(0, 3, 1, 2).flags.c_contiguous
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_passes_over_memory(rng, dtype, threads, monkeypatch):
+    """Arrays alike or not, with gaps, axes of length 1 and one number for each channel: exactly NumPy's results."""
+    monkeypatch.setattr(FAMILIES["elementwise"], "LEAST", 10)
+    monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: threads)
+    dealt = []
+    monkeypatch.setattr(FAMILIES["elementwise"], "share", lambda f, *a, **k: dealt.append(f) or share(f, *a, **k))
+    for shape in ((3, 4, 5, 7), (5, 1, 6, 8), (6, 40)):
+        x, w = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+        x.flat[:5] = [np.nan, np.inf, -np.inf, -0.0, 1e-40]
+        channels = rng.standard_normal((shape[1],) + (1,) * (len(shape) - 2)).astype(dtype)
+        for u, v in (*paired(x, w), (x, channels), (x.swapaxes(0, 1)[:, ::2], w.swapaxes(0, 1)[:, ::2])):
+            kept = u.copy(), v.copy()
+            np.testing.assert_array_equal(TWINS["add"](u, v), u + v)
+            np.testing.assert_array_equal(TWINS["relu"](u), np.maximum(u, 0))
+            np.testing.assert_array_equal((u, v) if u.shape == v.shape else v, kept if u.shape == v.shape else kept[1])
+            y = u.copy(order="K")
+            assert TWINS["add_to"](y, v) is y
+            np.testing.assert_array_equal(y, kept[0] + v)
+        images = x if x.ndim == 2 else np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1)
+        np.testing.assert_array_equal(TWINS["add_to"](images.copy(order="K"), channels), images + channels)
+    assert len({f.__name__ for f in dealt}) == (4 if threads > 1 and dtype == np.float32 else 0)
+    assert TWINS["add"](np.float32(1), np.ones(100, np.float32)).shape == (100,)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_losses_are_dealt_out(rng, threads, monkeypatch):
+    """The bytes do not depend on the number of threads."""
+    monkeypatch.setattr(FAMILIES["loss"], "LEAST", 10)
+    found = []
+    for number in (1, threads):
+        monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda number=number: number)
+        draw = np.random.default_rng(5)
+        logits, targets = draw.standard_normal((2, 37, 11), np.float32)
+        labels = draw.integers(0, 11, 37)
+        loss, m, s = TWINS["softmax_cross_entropy"](logits, labels)
+        gradient = TWINS["softmax_cross_entropy_gradient"](logits, labels, m, s, loss)
+        found.append([a.tobytes() for a in (*TWINS["bce_with_logits"](logits, targets), loss, m, s, gradient)])
+    assert found[0] == found[1]
+    exact = KERNELS["softmax_cross_entropy"](logits.astype("f8"), labels)
+    agree((loss, m, s), exact, np.float32)
+    agree(gradient, KERNELS["softmax_cross_entropy_gradient"](logits.astype("f8"), labels, m, s, loss), np.float32, 4.0)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -11,7 +11,7 @@ import math
 from .. import backend, kernels
 from ..backend import xp
 from ..errors import ShapeError
-from ..tensor import Tensor, primitive
+from ..tensor import primitive
 from .shape import expand_dims, split
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
@@ -20,7 +20,7 @@ from .shape import expand_dims, split
 @primitive(lambda g: g, lambda g: g)
 def add(x, w):
     """y = x + w        ∂L/∂x = ∂L/∂w = g"""
-    return x + w
+    return kernels.add(x, w) if backend.is_array(x) else x + w
 
 
 @primitive(lambda g: g, lambda g: -g)
@@ -162,7 +162,7 @@ def _gate(x, u, *, a):
 @primitive(lambda g, y: _gate(y, g, a=0.0))
 def relu(x):
     """y = max(x, 0)        ∂L/∂x = g where x > 0, else 0        (Nair & Hinton 2010)"""
-    return xp.maximum(x, 0)
+    return kernels.relu(x) if backend.is_array(x) else xp.maximum(x, 0)
 
 
 @primitive(lambda g, x, negative_slope: _gate(x, g, a=negative_slope))
@@ -196,11 +196,6 @@ def _composed_gated(a, c):
 
 
 @primitive(joint=lambda g, a, c: kernels.gated_gradients(g, a, c), composed=_composed_gated)
-def _gated(a, c):
-    """With the gradients of `minigen.kernels.reference.activation`"""
-    return kernels.gated(a, c)
-
-
 def gated(a, c):
     """z_t = tanh(f_t) ⊙ σ(u_t), where (f_t | u_t) = a_t + c        (N, T, 2 C), (N, 2 C) -> (N, T, C)
 
@@ -209,9 +204,7 @@ def gated(a, c):
     """
     if a.ndim != 3 or a.shape[2] % 2 or c.shape != (a.shape[0], a.shape[2]):
         raise ShapeError(f"gated: expected a (N, T, 2 C) and c (N, 2 C), got {tuple(a.shape)} and {tuple(c.shape)}.")
-    # A device has no compiled twin, and the rule computes tanh and σ again: there, the parts are fewer launches.
-    on_device = backend.name_of(a.data if isinstance(a, Tensor) else a) == "cupy"
-    return _composed_gated(a, c) if on_device else _gated(a, c)
+    return kernels.gated(a, c)
 
 
 @primitive(lambda g, x: g * sigmoid(x) * (1 + x * sigmoid(-x)))

@@ -9,6 +9,7 @@ from numba import njit
 
 from ..reference import activation as reference
 from .arithmetic import EXACT, F, exp, sigmoid, tanh
+from .layout import alike, flat
 from .reduction import sum_of_parts
 from .threads import share
 
@@ -26,13 +27,11 @@ def _gate(first, last, scratch, x, g, a, y):
 
 
 def gate(x, g, a):
-    order = sorted(range(g.ndim), key=lambda axis: -g.strides[axis])
-    arrays = [b.transpose(order) for b in (x, g)]
-    if any(b.dtype != np.float32 or not b.flags.c_contiguous for b in arrays) or x.shape != g.shape:
+    if x.shape != g.shape or g.dtype != F or (arrays := flat(x, alike(g, x))) is None:
         return reference.gate(x, g, a)
-    y = np.empty_like(arrays[0])
-    share(_gate, y.size, 0, y.dtype, *(b.reshape(-1) for b in arrays), F(a), y.reshape(-1), least=LEAST)
-    return y.transpose(np.argsort(order))
+    y = np.empty_like(x)
+    share(_gate, y.size, 0, F, *arrays, F(a), *flat(y), least=LEAST)
+    return y
 
 
 @njit(cache=True, inline="always")

@@ -28,6 +28,7 @@ _TILE = 1_000_000  # bytes of expanded input in a tile: within a core's second-l
 _POSITIONS = 256  # a matrix product wants about this many rows
 _THIN = 8  # fewer channels than this are few
 _BY_ROW, _ALL, _ALL_TRANSPOSED = 0, 1, 2  # what a row of a tile's matrix holds: one row of taps, all taps, one tap
+_COPIED = 1 << 14  # weights that are worth a thread when they change places
 _ONE = np.int64(1)  # Numba would compile a function anew for a literal 1
 
 
@@ -69,15 +70,20 @@ def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
     rows, columns = [(kh, -padding[0][0], y.shape[1], 0)], [(kw, -padding[1][0], y.shape[2], 0)]
     out = np.empty((co, ci, kh * kw), x.dtype)
     if y.size and indirect.fits(x, co, rows, columns, stride, dilation):
-        _add_parts(indirect.weight_grad(x, y, rows, columns, stride, dilation), out)
-        return out.reshape(co, ci, kh, kw)
+        return _added(indirect.weight_grad(x, y, rows, columns, stride, dilation), out).reshape(co, ci, kh, kw)
     rows, columns = np.array(rows), np.array(columns)
     tiles, count, form, used = _plan(x.shape, rows, columns, co, stride, dilation, x.itemsize)
     total = kh * kw * ci * co
     parts = share(_weight_grad, count, used + total, x.dtype, x.reshape(-1), x.shape, y.reshape(-1), y.shape, rows[0],
                   columns[0], (*stride, *dilation, 1, 1), tiles, form, used, FACTORS[x.dtype])  # fmt: skip
-    _add_parts(parts[:, used : used + total].reshape(-1, kh * kw, ci, co), out)
-    return out.reshape(co, ci, kh, kw)
+    return _added(parts[:, used : used + total].reshape(-1, kh * kw, ci, co), out).reshape(co, ci, kh, kw)
+
+
+def _added(parts, out):
+    """The sum of what the threads have found, (threads, taps, C, Cₒ) -> (Cₒ, C, taps)"""
+    blocks = -(-len(out) // 16)
+    share(_add_parts, blocks, 0, out.dtype, parts, out, least=-(-_COPIED * blocks // out.size))
+    return out
 
 
 # -- preparation ------------------------------------------------------------------------------------------------------
@@ -112,7 +118,8 @@ def _matrices(w, taps, transpose):
     p, q, kh, kw = w.shape
     out = np.empty((len(taps), q, p) if transpose else (len(taps), p, q), w.dtype)
     strides = (kh * kw, q * kh * kw) if transpose else (q * kh * kw, kh * kw)
-    _gather_taps(np.ascontiguousarray(w).reshape(-1), strides, taps, out)
+    share(_gather_taps, out.shape[1], 0, w.dtype, np.ascontiguousarray(w).reshape(-1), strides, taps, out,
+          least=-(-_COPIED * out.shape[1] // w.size))  # fmt: skip
     return out
 
 
@@ -168,9 +175,9 @@ def _plan(shape, rows, columns, co, stride, dilation, itemsize):
 
 
 @njit(nogil=True, cache=True)
-def _gather_taps(w, strides, taps, out):
-    m, outer, inner = out.shape
-    for a in range(outer):
+def _gather_taps(first, last, scratch, w, strides, taps, out):
+    m, _, inner = out.shape
+    for a in range(first, last):
         for b0 in range(0, inner, 16):  # 16 kernels at a time: whole cache lines on either side
             b1 = min(b0 + 16, inner)
             for t in range(m):
@@ -384,10 +391,10 @@ def _weight_grad(begin, end, scratch, x, shape, y, y_shape, row, column, geometr
 
 
 @njit(nogil=True, cache=True)
-def _add_parts(parts, out):
-    """out[o, c, t] = Σ_threads parts[thread, t, c, o]"""
+def _add_parts(first, last, scratch, parts, out):
+    """out[o, c, t] = Σ_threads parts[thread, t, c, o] for the outputs 16 first … 16 last"""
     co, ci, taps = out.shape
-    for o0 in range(0, co, 16):
+    for o0 in range(16 * first, min(16 * last, co), 16):
         o1 = min(o0 + 16, co)
         for c in range(ci):
             for t in range(taps):

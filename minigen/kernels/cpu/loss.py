@@ -10,8 +10,12 @@ from numba import njit
 
 from ..reference import loss as reference
 from .arithmetic import EXACT, F, exp, largest, total
+from .layout import alike, flat
+from .threads import share
 
 __all__ = ["bce_with_logits", "softmax_cross_entropy", "softmax_cross_entropy_gradient"]
+
+LEAST = 1 << 13  # numbers that are worth a thread
 
 
 @njit(cache=True, inline="always")
@@ -28,15 +32,12 @@ def _log1p(e):
     return F(2) * (z + z * u * p)
 
 
-def _flat(a):
-    return a.reshape(-1) if a.flags.c_contiguous else a.T.reshape(-1)
-
-
 # -- binary cross-entropy ---------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, fastmath=EXACT, error_model="numpy")
-def _bce(logits, targets, loss, slope):
+@njit(cache=True, nogil=True, fastmath=EXACT, error_model="numpy")
+def _bce(first, last, scratch, logits, targets, loss, slope):
+    logits, targets, loss, slope = logits[first:last], targets[first:last], loss[first:last], slope[first:last]
     for i in range(logits.size):
         x, t = logits[i], targets[i]
         e = exp(-abs(x))
@@ -45,14 +46,10 @@ def _bce(logits, targets, loss, slope):
 
 
 def bce_with_logits(logits, targets):
-    if logits.dtype != np.float32 or not (logits.flags.c_contiguous or logits.flags.f_contiguous):
+    if (arrays := flat(logits, alike(targets, logits))) is None:
         return reference.bce_with_logits(logits, targets)
-    if targets.dtype != np.float32 or targets.strides != logits.strides:
-        laid_out = np.empty_like(logits)
-        laid_out[...] = targets
-        targets = laid_out
     loss, slope = np.empty_like(logits), np.empty_like(logits)
-    _bce(_flat(logits), _flat(targets), _flat(loss), _flat(slope))
+    share(_bce, logits.size, 0, F, *arrays, *flat(loss, slope), least=LEAST)
     return loss, slope
 
 
@@ -65,10 +62,10 @@ def _exps(row, top, out):
         out[j] = exp(row[j] - top)
 
 
-@njit(cache=True, error_model="numpy")
-def _cross_entropy(logits, labels, loss, m, s):
-    e = np.empty(logits.shape[1], F)
-    for i in range(labels.size):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cross_entropy(first, last, e, logits, labels, loss, m, s):
+    e = e[: logits.shape[1]]
+    for i in range(first, last):
         row = logits[i]
         m[i] = largest(row)
         _exps(row, m[i], e)
@@ -80,6 +77,11 @@ def _fits(logits):
     return logits.dtype == np.float32 and logits.flags.c_contiguous and logits.size
 
 
+def _least(rows):
+    """How many rows are worth a thread"""
+    return -(-LEAST // rows.shape[1])
+
+
 def _indices(labels):
     return np.ascontiguousarray(labels, np.int64).reshape(-1)
 
@@ -89,7 +91,8 @@ def softmax_cross_entropy(logits, labels):
         return reference.softmax_cross_entropy(logits, labels)
     rows = logits.reshape(-1, logits.shape[-1])
     loss, m, s = np.empty(labels.shape, F), np.empty((*labels.shape, 1), F), np.empty((*labels.shape, 1), F)
-    _cross_entropy(rows, _indices(labels), loss.reshape(-1), m.reshape(-1), s.reshape(-1))
+    arrays = rows, _indices(labels), loss.reshape(-1), m.reshape(-1), s.reshape(-1)
+    share(_cross_entropy, len(rows), rows.shape[1], F, *arrays, least=_least(rows))
     return loss, m, s
 
 
@@ -99,9 +102,9 @@ def _softmax_times(row, m, s, g, out):
         out[j] = g * exp(row[j] - m - s)
 
 
-@njit(cache=True, error_model="numpy")
-def _cross_entropy_gradient(logits, labels, m, s, g, out):
-    for i in range(labels.size):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cross_entropy_gradient(first, last, scratch, logits, labels, m, s, g, out):
+    for i in range(first, last):
         _softmax_times(logits[i], m[i], s[i], g[i], out[i])
         out[i, labels[i]] -= g[i]
 
@@ -112,5 +115,6 @@ def softmax_cross_entropy_gradient(logits, labels, m, s, g):
     out, classes = np.empty_like(logits), logits.shape[-1]
     g = np.ascontiguousarray(np.broadcast_to(g, labels.shape)).reshape(-1)
     rows = logits.reshape(-1, classes)
-    _cross_entropy_gradient(rows, _indices(labels), m.reshape(-1), s.reshape(-1), g, out.reshape(-1, classes))
+    arrays = rows, _indices(labels), m.reshape(-1), s.reshape(-1), g, out.reshape(-1, classes)
+    share(_cross_entropy_gradient, len(rows), 0, F, *arrays, least=_least(rows))
     return out

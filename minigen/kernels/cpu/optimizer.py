@@ -11,24 +11,14 @@ import numpy as np
 from numba import njit
 
 from ..reference import optimizer as reference
+from .layout import alike, flat
 
 __all__ = ["adam_step", "adam_steps", "rmsprop_step"]
 
 
-def _flat(p, g, *averages):
+def _vectors(p, g, *averages):
     """All arrays as vectors over the same memory order, or None where they do not fit the compiled loops."""
-    if p.dtype not in (np.float32, np.float64) or not p.flags.writeable:
-        return None
-    if any(a.dtype != p.dtype or a.strides != p.strides for a in averages):
-        return None
-    if g.dtype != p.dtype or g.strides != p.strides:
-        laid_out = np.empty_like(p)
-        laid_out[...] = g
-        g = laid_out
-    arrays = (p, g, *averages)
-    if p.flags.c_contiguous:
-        return [a.reshape(-1) for a in arrays]
-    return [a.T.reshape(-1) for a in arrays] if p.flags.f_contiguous else None
+    return flat(p, alike(g, p), *averages, dtypes=(np.float32, np.float64)) if p.flags.writeable else None
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
@@ -47,11 +37,11 @@ def _adam(p, g, m, v, lr, beta1, beta2, eps, root, decay):
 
 
 def adam_step(p, g, m, v, t, lr, beta1, beta2, eps, weight_decay):
-    flat = _flat(p, g, m, v)
-    if flat is None:
+    arrays = _vectors(p, g, m, v)
+    if arrays is None:
         return reference.adam_step(p, g, m, v, t, lr, beta1, beta2, eps, weight_decay)
     constants = (lr / (1 - beta1**t), beta1, beta2, eps, 1 / math.sqrt(1 - beta2**t), 1.0 - lr * weight_decay)
-    _adam(*flat, *constants)
+    _adam(*arrays, *constants)
 
 
 def adam_steps(ps, gs, ms, vs, ts, lr, beta1, beta2, eps, decays):
@@ -71,7 +61,7 @@ def _rmsprop(p, g, v, lr, alpha, eps):
 
 
 def rmsprop_step(p, g, v, lr, alpha, eps):
-    flat = _flat(p, g, v)
-    if flat is None:
+    arrays = _vectors(p, g, v)
+    if arrays is None:
         return reference.rmsprop_step(p, g, v, lr, alpha, eps)
-    _rmsprop(*flat, lr, alpha, eps)
+    _rmsprop(*arrays, lr, alpha, eps)

@@ -1,4 +1,5 @@
-"""Sums over the leading axes of large arrays in blocks of rows: in a block in float32, over the blocks in float64.
+"""Sums of large arrays over the axes that lead in memory, by blocks of rows: within a block in float32, over them in
+float64.
 
 The blocks depend on the shape alone, so that the result does not depend on the number of threads.
 """
@@ -44,11 +45,14 @@ def sum_of_parts(parts, y):
 
 
 def sums(x, axis=None, keepdims=False):
-    leading = isinstance(axis, tuple) and 0 < len(axis) < x.ndim and axis == tuple(range(len(axis)))
-    if x.dtype != np.float32 or x.size < 2 * THREAD or not leading or keepdims or not x.flags.c_contiguous:
+    if x.dtype != np.float32 or x.size < 2 * THREAD or type(axis) is not tuple or not 0 < len(axis) < x.ndim:
         return reference.sums(x, axis, keepdims)
-    kept = x.shape[len(axis) :]
-    rows = x.reshape(-1, math.prod(kept))
+    kept = [a for a in range(x.ndim) if a not in axis]
+    ordered = x.transpose(*axis, *kept)  # rows, where the axes come first in memory
+    if keepdims or min(axis) < 0 or not ordered.flags.c_contiguous:
+        return reference.sums(x, axis, keepdims)
+    kept = ordered.shape[len(axis) :]
+    rows = ordered.reshape(-1, math.prod(kept))
     n, m = rows.shape
     if n < ROWS:
         return reference.sums(x, axis, keepdims)

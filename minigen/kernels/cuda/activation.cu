@@ -1,4 +1,4 @@
-// The gate of (leaky) ReLU, GELU. Layout: elements.
+// The gate of (leaky) ReLU, GELU, the gated unit of WaveNet. Layout: elements.
 
 extern "C" __global__ void gate(const real* x, const real* g, double a, real* y, int n) {
     ELEMENTS(i, n) y[i] = x[i] > 0 ? g[i] : (real)a * g[i];
@@ -16,5 +16,28 @@ extern "C" __global__ void gelu_gradient(const real* g, const real* x, real* dx,
     ELEMENTS(i, n) {
         real density = (real)0.39894228040143267794 * exp((real)-0.5 * x[i] * x[i]);
         dx[i] = g[i] * (cdf(x[i]) + x[i] * density);
+    }
+}
+
+// z = tanh(f) σ(u), where (f | u) = a_t + c, of element i of z (N, T, C); f stands at `at` of a (N, T, 2 C)
+#define GATED_UNIT(i, time, channels)                                                            \
+    int place = (i) % (channels), at = (i) / (channels) * 2 * (channels) + place;                \
+    const real* condition = c + (i) / (time) / (channels) * 2 * (channels) + place;              \
+    real filtered = tanh(a[at] + condition[0]), open = sigmoid(a[at + (channels)] + condition[channels])
+
+extern "C" __global__ void gated(const real* a, const real* c, real* z, int n, int time, int channels) {
+    ELEMENTS(i, n) {
+        GATED_UNIT(i, time, channels);
+        z[i] = filtered * open;
+    }
+}
+
+// ∂L/∂f = g σ(u) (1 − tanh² f),   ∂L/∂u = g tanh f σ(u) (1 − σ(u))
+extern "C" __global__ void gated_gradient(const real* g, const real* a, const real* c, real* da, int n, int time,
+                                          int channels) {
+    ELEMENTS(i, n) {
+        GATED_UNIT(i, time, channels);
+        da[at] = g[i] * open * (1 - filtered * filtered);
+        da[at + channels] = g[i] * filtered * open * (1 - open);
     }
 }

@@ -6,6 +6,7 @@ from . import (
     activation,
     attention,
     convolution,
+    elementwise,
     gpt,
     indexing,
     loss,
@@ -18,6 +19,6 @@ from . import (
 )  # fmt: skip
 
 FAMILIES: list[ModuleType] = [
-    activation, attention, convolution, gpt, indexing, loss, normalization, optimizer, product, recurrent, reduction,
-    wavenet,
+    activation, attention, convolution, elementwise, gpt, indexing, loss, normalization, optimizer, product, recurrent,
+    reduction, wavenet,
 ]  # fmt: skip

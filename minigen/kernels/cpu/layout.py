@@ -1,0 +1,30 @@
+"""Arrays as vectors: what is done to each number alike asks only that they lie alike in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["alike", "flat"]
+
+
+def flat(x, *others, dtypes=(np.float32,)):
+    """x and others of its dtype as vectors over the memory that they have, or None: where they have gaps, or where one
+    has another shape or memory order."""
+    if x.dtype not in dtypes or any(a.dtype != x.dtype or a.shape != x.shape or not _same_order(a, x) for a in others):
+        return None
+    vectors = [a.ravel("K") for a in (x, *others)]
+    return None if vectors[0].base is None else vectors  # ravel has copied
+
+
+def _same_order(a, x):
+    """Have a and x, of one shape, the same strides, but for axes of length 1?"""
+    return a.strides == x.strides or all(n == 1 or s == t for n, s, t in zip(x.shape, a.strides, x.strides))
+
+
+def alike(a, x):
+    """a with the dtype and the memory order of x, both of one shape: copied where it has others"""
+    if a.dtype == x.dtype and _same_order(a, x):
+        return a
+    laid_out = np.empty_like(x)
+    laid_out[...] = a
+    return laid_out
