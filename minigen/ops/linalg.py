@@ -54,13 +54,17 @@ def matmul(x, w):
         ) from error
 
 
+def _rows(x):
+    """(…, k) -> (rows, k)"""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 def _linear_gradients(g, x, weight, needs):
     """One product each over all rows; where they are differentiated in their turn, one operation each"""
-    rows = math.prod(x.shape[:-1])
-    flat_g, flat_x = reshape(g, (rows, g.shape[-1])), reshape(x, (rows, x.shape[-1]))
+    flat_g, flat_x = _rows(g), _rows(x)
     if not any(isinstance(a, Tensor) for a in (g, x, weight)):
         dx, dw, db = kernels.linear_gradients(flat_g, flat_x, weight, needs)
-        return None if dx is None else xp.reshape(dx, x.shape), dw, db
+        return dx if dx is None or x.ndim == 2 else dx.reshape(x.shape), dw, db
     return (
         matmul(g, weight) if needs[0] else None,
         matmul(flat_g.swapaxes(0, 1), flat_x) if needs[1] else None,
@@ -80,8 +84,8 @@ def linear(x, weight, bias=None):
         raise ShapeError(
             f"linear: expected a bias of shape {weight.shape[:1]}, one number per row of the weight, got {bias.shape}."
         )
-    y = kernels.product(xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])), weight.T, bias)
-    return xp.reshape(y, (*x.shape[:-1], weight.shape[0]))
+    y = kernels.product(_rows(x), weight.T, bias)
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
 
 
 # -- einsum -----------------------------------------------------------------------------------------------------------
