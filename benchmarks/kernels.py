@@ -115,13 +115,16 @@ def _recurrent(d: Draw) -> Iterator[tuple]:
             yield f"{name}_gradients", case, [g, *([h0] if name == "lstm" else []), u, *start, None, *kept]
 
 
-def _gpt_step(d: Draw) -> Iterator[tuple]:
+def _writing(d: Draw) -> Iterator[tuple]:
     layers, c, h, v, block = 4, 128, 512, 65, 64
     norm = lambda *lead: np.abs(d(*lead, 2, c))
-    linear = lambda k, m: [d(layers, k, m) / k**0.5, d(layers, m)]
+    linear = lambda k, m: [d(layers, m, k) / k**0.5, d(layers, m)]
     weights = [norm(layers), *linear(c, 3 * c), *linear(c, c), norm(layers), *linear(c, h), *linear(h, c)]
     past = d(layers, 2, 1, 4, block, c // 4)
-    yield "gpt_step", "gpt, place 32", [d(1, c), past, block // 2, 1e-5, *weights, norm(), d(c, v)]
+    ids = d.labels((1,), v)
+    yield "gpt_step", "gpt, place 32", [ids, past, block // 2, 1e-5, d(v, c), d(block, c), *weights, norm()]
+    arguments = [ids, d(1, 1, 128), d(1, 1, 128), d(v, 50), [d(512, 50) / 7], d(1, 512, 128) / 11, d(1, 512)]
+    yield "lstm_symbol", "charlm-b11", [*arguments, d(v, 128), d(v)]
 
 
 def _elementwise(d: Draw) -> Iterator[tuple]:
@@ -160,7 +163,7 @@ def _wavenet(d: Draw) -> Iterator[tuple]:
 
 
 CASES = (
-    _activation, _loss, _batch_norm, _layer_norm, _attention, _convolution, _recurrent, _wavenet, _gpt_step,
+    _activation, _loss, _batch_norm, _layer_norm, _attention, _convolution, _recurrent, _wavenet, _writing,
     _elementwise, _rest,
 )  # fmt: skip
 

@@ -1,12 +1,14 @@
 """The recurrent language model: its state, its measure, the settings of article B."""
 
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
 
 from minigen import backend
 from minigen.datasets import TextSet, load_set
+from minigen.kernels import KERNELS
 from minigen.models import charlm
 from minigen.models.charlm import CharLM, CharLMConfig
 from minigen.models.language import LanguageModel
@@ -46,6 +48,35 @@ def test_reading_on_is_reading_from_the_start(text, cell, backend_name):
         np.testing.assert_allclose(backend.to_host(logits)[0], whole[t - 1], rtol=0, atol=2e-6)
         logits, state = model.step(ids[:, t], state)
     np.testing.assert_allclose(backend.to_host(logits)[0], whole[-1], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("n, layers", [(1, 1), (3, 2), (20, 3)])
+def test_the_compiled_symbol_is_that_of_the_reference(n, layers, monkeypatch):
+    twin, found = importlib.import_module("minigen.kernels.cpu.recurrent").lstm_symbol, []
+    size, symbols, k = 7, 11, 5
+
+    def arguments(dtype):
+        rng = np.random.default_rng(n)
+        draw = lambda *shape: rng.standard_normal(shape).astype(dtype)
+        weights = [draw(4 * size, size if l else k) for l in range(layers)]
+        return [rng.integers(0, symbols, n), draw(layers, n, size), draw(layers, n, size), draw(symbols, k), weights,
+                draw(layers, 4 * size, size), draw(layers, 4 * size), draw(symbols, size), draw(symbols)]  # fmt: skip
+
+    exact = arguments("f8")
+    expected = KERNELS["lstm_symbol"](*exact)
+    for threads in (1, 2, 3):
+        monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda threads=threads: threads)
+        ours = arguments("f4")
+        logits = twin(*ours)
+        assert logits.dtype == np.float32
+        for a, e in zip((logits, *ours[1:3]), (expected, *exact[1:3]), strict=True):
+            np.testing.assert_allclose(a, e, rtol=0, atol=1e-5)
+        found.append([a.tobytes() for a in (logits, *ours[1:3])])
+    assert found[0] == found[1] == found[2]
+    again = arguments("f8")
+    np.testing.assert_array_equal(twin(*again), expected)
+    with pytest.raises(IndexError):
+        twin(np.full(n, symbols), *arguments("f4")[1:])
 
 
 @pytest.mark.parametrize("length", [2, 13, 60, 95, 97, 500])

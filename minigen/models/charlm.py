@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, nn, ops
-from ..backend import Array
+from .. import backend, kernels, nn, ops
+from ..backend import Array, xp
 from ..optim import Adam, Player, RMSprop
 from ..tensor import Tensor, no_grad
 from .config import DEEPEST, Preset, Scheduled, at_most, choice, fraction
@@ -91,14 +91,32 @@ class CharLM(LanguageModel):
         h, _ = self._read(ids[:, :-1], rng=rng)
         return ops.softmax_cross_entropy(self.output(self.dropout(h[:, -1], rng=rng)), ids[:, -1]), {}
 
-    def begin(self, ids: Any, state: Any = None) -> tuple[Array, Any]:
-        """Read a prompt, after what was read before        (N, T) -> logits (N, V), state"""
-        h, state = self._read(ids, state)
+    def begin(self, ids: Any) -> tuple[Array, Any]:
+        """Read a prompt        (N, T) -> logits (N, V), what :meth:`step` goes on from"""
+        h, state = self._read(ids)
+        if self.config.cell == "lstm":
+            state = *(xp.stack([a.data for a in arrays]) for arrays in zip(*state, strict=True)), self._weights()
         return self.output(h[:, -1]).data, state
 
     def step(self, ids: Any, state: Any) -> tuple[Array, Any]:
-        """Read one symbol more        (N,), state -> (N, V), state"""
-        return self.begin(ids[:, None], state)
+        """Read one symbol more        (N,), state -> (N, V), state, which takes the place of the one that is given"""
+        if self.config.cell == "lstm":
+            h, c, weights = state
+            return kernels.lstm_symbol(ids, h, c, **weights), state
+        h, state = self._read(ids[:, None], state)
+        return self.output(h[:, -1]).data, state
+
+    def _weights(self) -> dict[str, Any]:
+        """What :func:`kernels.lstm_symbol` multiplies with"""
+        cells = self.cell.cells
+        return {
+            "tokens": self.embedding.weight.data,
+            "weights": [cell.weight_ih.data for cell in cells],
+            "recurrent": xp.stack([cell.weight_hh.data for cell in cells]),
+            "biases": xp.stack([cell.bias.data for cell in cells]),
+            "output": self.output.weight.data,
+            "output_bias": self.output.bias.data,
+        }
 
     def nll(self, ids: np.ndarray) -> np.ndarray:
         """−ln p of every symbol of a text but the first, after all that precedes it        (n,) -> (n − 1,)

@@ -36,12 +36,7 @@ def probabilities(
     smaller ids are kept. k ≥ V keeps all, as does top_p = 1.
     """
     l = _checked("probabilities", logits)
-    if not 0 <= temperature < math.inf:
-        raise ConfigError(f"temperature: expected a number of at least 0, got {temperature}; 0 is greedy.")
-    if top_k is not None and not (isinstance(top_k, int | np.integer) and top_k >= 1):
-        raise ConfigError(f"top_k: expected a whole number of at least 1, got {top_k!r}; None keeps all tokens.")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ConfigError(f"top_p: expected a number in (0, 1], got {top_p!r}; 1 keeps all tokens.")
+    _check_settings(temperature, top_k, top_p)
     if temperature == 0:
         return (np.arange(l.shape[-1]) == l.argmax(-1)[..., None]).astype(np.float64)
     p = _softmax(l, temperature)
@@ -78,9 +73,10 @@ def next_token(
             f"next_token: generator is a {type(generator).__name__}, expected a numpy.random.Generator; "
             "make one with np.random.default_rng(seed)."
         )
-    p = probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p)
     if temperature == 0:
-        return p.argmax(-1)
+        _check_settings(temperature, top_k, top_p)
+        return greedy(logits)
+    p = probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p)
     with np.errstate(divide="ignore"):
         return (np.log(p) + generator.gumbel(size=p.shape)).argmax(-1)
 
@@ -178,6 +174,15 @@ def _select(state: Any, rows: np.ndarray) -> Any:
     return state[rows]
 
 
+def _check_settings(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    if not 0 <= temperature < math.inf:
+        raise ConfigError(f"temperature: expected a number of at least 0, got {temperature}; 0 is greedy.")
+    if top_k is not None and not (isinstance(top_k, int | np.integer) and top_k >= 1):
+        raise ConfigError(f"top_k: expected a whole number of at least 1, got {top_k!r}; None keeps all tokens.")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ConfigError(f"top_p: expected a number in (0, 1], got {top_p!r}; 1 keeps all tokens.")
+
+
 def _softmax(l: np.ndarray, temperature: float) -> np.ndarray:
     """e^(l_i / τ) / Σ_j e^(l_j / τ), shifted by the largest logit so that nothing overflows."""
     e = np.exp((l - l.max(-1, keepdims=True)) / temperature)
@@ -192,8 +197,9 @@ def _checked(function: str, logits: ArrayLike) -> np.ndarray:
     if l.ndim < 1 or l.shape[-1] < 1:
         raise ShapeError(f"{function}: expected logits (…, V) for at least one token, got shape {l.shape}.")
     l = l.astype(np.float64)
-    if np.isnan(l).any() or (l == np.inf).any():
+    top = l.max(-1)
+    if not np.isfinite(top).all():
+        if (top == -np.inf).any() and not (np.isnan(l).any() or (l == np.inf).any()):
+            raise NonFiniteError(f"{function}: every token has a logit of −∞, so none may come; leave at least one.")
         raise NonFiniteError(f"{function}: expected finite logits or −∞, got NaN or ∞; look at the model's output.")
-    if (l.max(-1) == -np.inf).any():
-        raise NonFiniteError(f"{function}: every token has a logit of −∞, so none may come; leave at least one.")
     return l

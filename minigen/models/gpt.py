@@ -106,13 +106,12 @@ class GPT(LanguageModel):
         window = xp.concatenate([window, ids[:, None]], axis=1)
         if t == self.config.block:
             return self._begin(window, weights)
-        x = self.positions(self.tokens(ids[:, None]), t).data[:, 0]
-        return kernels.gpt_step(x, past, t, self.norm.eps, **weights), (window, past, weights)
+        return kernels.gpt_step(ids, past, t, self.norm.eps, **weights), (window, past, weights)
 
     def _weights(self) -> dict[str, Array]:
         """What :func:`kernels.gpt_step` multiplies with"""
         norm = lambda layer: xp.stack([layer.weight.data, layer.bias.data])
-        stack = lambda arrays: xp.stack(list(arrays)).copy()  # row after row, as a stack of transposes may not be
+        stack = lambda arrays: xp.stack(list(arrays))
         linear = {
             "qkv": [layer.attention.query_key_value for layer in self.layers],
             "out": [layer.attention.output for layer in self.layers],
@@ -120,12 +119,13 @@ class GPT(LanguageModel):
             "down": [layer.mlp[2] for layer in self.layers],
         }
         return {
-            **{name: stack(layer.weight.data.T for layer in layers) for name, layers in linear.items()},
+            **{name: stack(layer.weight.data for layer in layers) for name, layers in linear.items()},
             **{f"{name}_bias": stack(layer.bias.data for layer in layers) for name, layers in linear.items()},
             "norm1": stack(norm(layer.norm1) for layer in self.layers),
             "norm2": stack(norm(layer.norm2) for layer in self.layers),
             "norm": norm(self.norm),
-            "symbols": self.tokens.weight.data.T.copy(),
+            "tokens": self.tokens.weight.data,
+            "positions": self.positions.weight.data,
         }
 
 

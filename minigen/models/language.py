@@ -92,7 +92,8 @@ class TokenModel(nn.Module):
             logits, state = self.begin(backend.asarray(prompt[None]))
         for i in range(n):
             l = np.array(backend.to_host(logits)[0])
-            l[list(never)] = -np.inf
+            if never:
+                l[list(never)] = -np.inf
             token = decoding.next_token(l, rng, temperature=temperature, top_k=top_k, top_p=top_p)
             yield int(token)
             if i < n - 1:

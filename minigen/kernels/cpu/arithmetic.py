@@ -10,7 +10,8 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "EXACT", "F", "add_row", "add_times", "clear_row", "dots", "exp", "largest", "set_row", "sigmoid", "tanh", "total",
+    "EXACT", "F", "add_dots", "add_row", "add_times", "clear_row", "exp", "largest", "set_row", "sigmoid", "tanh",
+    "total",
 ]  # fmt: skip
 
 F = np.float32
@@ -111,10 +112,10 @@ def add_times(x, w, y):
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT | {"reassoc"}, error_model="numpy")
-def dots(x, rows, y):
-    """y_j = rows_j · x, for the first rows"""
+def add_dots(x, rows, y):
+    """y_j ← y_j + rows_j · x, for the first rows"""
     for j in range(y.size):
         s = F(0)
         for i in range(x.size):
             s += x[i] * rows[j, i]
-        y[j] = s
+        y[j] += s

@@ -12,8 +12,9 @@ from numba import config, njit
 
 from ..reference import gpt as reference
 from .activation import _gelu
-from .arithmetic import EXACT, F, add_row, add_times, clear_row, dots, set_row
+from .arithmetic import EXACT, F, add_dots, add_row, add_times, clear_row, set_row
 from .attention import _softmax
+from .layout import places
 from .threads import share
 
 __all__ = ["gpt_step"]
@@ -33,44 +34,49 @@ def _norm(x, w, eps, y):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _step(first, last, scratch, x, past, t, eps, scale, norm1, qkv, qkv_bias, out, out_bias, norm2, up, up_bias, down,
-          down_bias, norm, symbols, logits):  # fmt: skip
-    c, hidden = x.shape[1], up.shape[2]
-    layers, _, _, heads, room, d = past.shape
-    h, a, rest = scratch[:c], scratch[c : 4 * c], scratch[4 * c :]
+def _step(first, last, scratch, ids, past, t, eps, scale, tokens, positions, norm1, qkv, qkv_bias, out, out_bias, norm2,
+          up, up_bias, down, down_bias, norm, logits):  # fmt: skip
+    c, hidden = tokens.shape[1], up.shape[1]
+    layers, _, _, heads, _, d = past.shape
+    x, h, a, rest = scratch[:c], scratch[c : 2 * c], scratch[2 * c : 5 * c], scratch[5 * c :]
     u, active, p = rest[:hidden], rest[hidden : 2 * hidden], rest[2 * hidden : 2 * hidden + t + 1]
     for n in range(first, last):
+        set_row(x, tokens[ids[n]])
+        add_row(x, positions[t])
         for l in range(layers):
-            _norm(x[n], norm1[l], eps, h)
+            _norm(x, norm1[l], eps, h)
             set_row(a, qkv_bias[l])
-            add_times(h, qkv[l], a)
+            add_dots(h, qkv[l], a)
             for head in range(heads):
                 place = head * d
                 keys, values, y = past[l, 0, n, head], past[l, 1, n, head], h[place : place + d]
                 set_row(keys[t], a[c + place : c + place + d])
                 set_row(values[t], a[2 * c + place : 2 * c + place + d])
-                dots(a[place : place + d], keys, p)
+                clear_row(p)
+                add_dots(a[place : place + d], keys, p)
                 _softmax(p, scale)
                 clear_row(y)
                 add_times(p, values, y)
-            add_row(x[n], out_bias[l])
-            add_times(h, out[l], x[n])
-            _norm(x[n], norm2[l], eps, h)
+            add_row(x, out_bias[l])
+            add_dots(h, out[l], x)
+            _norm(x, norm2[l], eps, h)
             set_row(u, up_bias[l])
-            add_times(h, up[l], u)
+            add_dots(h, up[l], u)
             _gelu(0, hidden, scratch, u, active)
-            add_row(x[n], down_bias[l])
-            add_times(active, down[l], x[n])
-        _norm(x[n], norm, eps, h)
+            add_row(x, down_bias[l])
+            add_dots(active, down[l], x)
+        _norm(x, norm, eps, h)
         clear_row(logits[n])
-        add_times(h, symbols, logits[n])
+        add_dots(h, tokens, logits[n])
 
 
-def gpt_step(x, past, t, eps, norm1, qkv, qkv_bias, out, out_bias, norm2, up, up_bias, down, down_bias, norm, symbols):
-    weights = (norm1, qkv, qkv_bias, out, out_bias, norm2, up, up_bias, down, down_bias, norm, symbols)
-    if config.DISABLE_JIT or any(a.dtype != F or not a.flags.c_contiguous for a in (x, past, *weights)):
-        return reference.gpt_step(x, past, t, eps, *weights)
-    logits = np.empty((len(x), symbols.shape[1]), F)
-    scratch = 4 * x.shape[1] + 2 * up.shape[2] + past.shape[4]
-    share(_step, len(x), scratch, F, x.copy(), past, t, eps, F(1 / math.sqrt(past.shape[5])), *weights, logits)
+def gpt_step(ids, past, t, eps, tokens, positions, norm1, qkv, qkv_bias, out, out_bias, norm2, up, up_bias, down,
+             down_bias, norm):  # fmt: skip
+    weights = (tokens, positions, norm1, qkv, qkv_bias, out, out_bias, norm2, up, up_bias, down, down_bias, norm)
+    fits = all(a.dtype == F and a.flags.c_contiguous for a in (past, *weights))
+    if config.DISABLE_JIT or not fits or not places(ids, len(tokens)):
+        return reference.gpt_step(ids, past, t, eps, *weights)
+    logits = np.empty((len(ids), len(tokens)), F)
+    scratch = 5 * tokens.shape[1] + 2 * up.shape[1] + past.shape[4]
+    share(_step, len(ids), scratch, F, ids, past, t, eps, F(1 / math.sqrt(past.shape[5])), *weights, logits)
     return logits

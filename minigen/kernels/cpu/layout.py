@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["alike", "flat"]
+__all__ = ["alike", "flat", "places"]
 
 
 def flat(x, *others, dtypes=(np.float32,)):
@@ -28,3 +28,8 @@ def alike(a, x):
     laid_out = np.empty_like(x)
     laid_out[...] = a
     return laid_out
+
+
+def places(ids, count):
+    """Are these ids places 0 … count − 1? Compiled loops do not look."""
+    return ids.dtype == np.int64 and bool(ids.view(np.uint64).max(initial=0) < count)  # −1 is the largest of all

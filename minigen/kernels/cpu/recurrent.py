@@ -12,13 +12,14 @@ import numpy as np
 from numba import config, njit
 
 from ..reference import recurrent as reference
-from .arithmetic import EXACT, F, add_row, clear_row, dots, set_row, sigmoid, tanh
+from .arithmetic import EXACT, F, add_dots, add_row, clear_row, set_row, sigmoid, tanh
 from .blas import FACTORS, gemm
+from .layout import places
 from .product import product
 from .threads import share
 from .tile import LANES, multiply, pack, to_line, usable
 
-__all__ = ["lstm", "lstm_gradients"]
+__all__ = ["lstm", "lstm_gradients", "lstm_symbol"]
 
 _PAD = 16  # rows of a buffer do not all start at the same place of the cache
 _ONE = FACTORS[np.dtype(F)]
@@ -61,6 +62,16 @@ def _lstm_row(i, f, g, o, before, c, h):
 
 
 @njit(nogil=True, cache=True)
+def _lstm_gates(row, a, before, c, h):
+    """The gates i, f, g and o from U h and a; then c and h"""
+    size = h.size
+    _add_sigmoid(row[: 2 * size], a[: 2 * size])
+    _add_tanh(row[2 * size : 3 * size], a[2 * size : 3 * size])
+    _add_sigmoid(row[3 * size :], a[3 * size :])
+    _lstm_row(row[:size], row[size : 2 * size], row[2 * size : 3 * size], row[3 * size :], before, c, h)
+
+
+@njit(nogil=True, cache=True)
 def _packed(scratch, matrix, tiles):
     """The matrix as `multiply` reads it, or nothing without `tiles`, in scratch memory; and what is left of that"""
     start = to_line(scratch)
@@ -98,11 +109,7 @@ def _lstm(first, last, scratch, a, ut, tiles, h0, c0, mask, h, c, gates, one):
                 clear_row(row)
                 set_row(c[n, t], before)
             else:
-                _add_sigmoid(row[: 2 * size], a[n, t, : 2 * size])
-                _add_tanh(row[2 * size : 3 * size], a[n, t, 2 * size : 3 * size])
-                _add_sigmoid(row[3 * size :], a[n, t, 3 * size :])
-                _lstm_row(row[:size], row[size : 2 * size], row[2 * size : 3 * size], row[3 * size :], before, c[n, t],
-                          state[k])  # fmt: skip
+                _lstm_gates(row, a[n, t], before, c[n, t], state[k])
             set_row(gates[n, t], row)
             set_row(h[n, t], state[k])
 
@@ -110,14 +117,11 @@ def _lstm(first, last, scratch, a, ut, tiles, h0, c0, mask, h, c, gates, one):
 @njit(nogil=True, cache=True)
 def _lstm_step(first, last, scratch, a, u, h0, c0, h, c, gates):
     """One step of the examples first … last"""
-    size = h0.shape[1]
     for n in range(first, last):
         row = gates[n, 0]
-        dots(h0[n], u, row)
-        _add_sigmoid(row[: 2 * size], a[n, 0, : 2 * size])
-        _add_tanh(row[2 * size : 3 * size], a[n, 0, 2 * size : 3 * size])
-        _add_sigmoid(row[3 * size :], a[n, 0, 3 * size :])
-        _lstm_row(row[:size], row[size : 2 * size], row[2 * size : 3 * size], row[3 * size :], c0[n], c[n, 0], h[n, 0])
+        clear_row(row)
+        add_dots(h0[n], u, row)
+        _lstm_gates(row, a[n, 0], c0[n], c[n, 0], h[n, 0])
 
 
 def lstm(a, u, h0, c0, mask):
@@ -187,3 +191,28 @@ def lstm_gradients(g, g_c, u, h0, c0, mask, h, c, gates):
     share(_lstm_backward, n, LANES + u.size + n * (wide + _PAD), F, g, u, _in_tiles(u), c0, _flags(mask, g.shape), c,
           gates, dh0, dc0, _ONE)  # fmt: skip
     return gates, product(reference._rows(gates).T, reference._previous(h, h0)), dh0, dc0
+
+
+@njit(nogil=True, cache=True)
+def _lstm_symbol(first, last, scratch, ids, h, c, tokens, weights, recurrent, biases, output, output_bias, logits):
+    row = scratch[: biases.shape[1]]
+    for n in range(first, last):
+        x = tokens[ids[n]]
+        for l in range(len(h)):
+            clear_row(row)
+            add_dots(x, weights[l], row)
+            add_dots(h[l, n], recurrent[l], row)
+            _lstm_gates(row, biases[l], c[l, n], c[l, n], h[l, n])
+            x = h[l, n]
+        set_row(logits[n], output_bias)
+        add_dots(x, output, logits[n])
+
+
+def lstm_symbol(ids, h, c, tokens, weights, recurrent, biases, output, output_bias):
+    arrays = (h, c, tokens, *weights, recurrent, biases, output, output_bias)
+    if not _ours(*arrays) or not places(ids, len(tokens)) or not all(a.flags.c_contiguous for a in arrays):
+        return reference.lstm_symbol(ids, h, c, tokens, weights, recurrent, biases, output, output_bias)
+    logits = np.empty((len(ids), len(output)), F)
+    share(_lstm_symbol, len(ids), biases.shape[1], F, ids, h, c, tokens, tuple(weights), recurrent, biases, output,
+          output_bias, logits, least=FEW)  # fmt: skip
+    return logits

@@ -16,7 +16,7 @@ from __future__ import annotations
 from ...backend import xp
 from .activation import sigmoid
 
-__all__ = ["gru", "gru_gradients", "lstm", "lstm_gradients", "rnn", "rnn_gradients"]
+__all__ = ["gru", "gru_gradients", "lstm", "lstm_gradients", "lstm_symbol", "rnn", "rnn_gradients"]
 
 
 def _columns(mask, steps):
@@ -155,3 +155,23 @@ def lstm_gradients(g, g_c, u, h0, c0, mask, h, c, gates):
         dh = da[:, t] @ u + (0 if m is None else xp.where(m, 0, dh))
         dc = _where(m, gamma * f, dc)
     return da, _rows(da).T @ _previous(h, h0), dh, dc
+
+
+def lstm_symbol(ids, h, c, tokens, weights, recurrent, biases, output, output_bias):
+    """The logits after one symbol more in LSTMs over each other        (n,) -> (n, V)
+
+        i, f, o = σ(W x + U h + b),   g = tanh(W x + U h + b),   c ← f ⊙ c + i ⊙ g,   h ← o ⊙ tanh(c)
+
+    in each of L layers, x being E[id] in the first and the h below in the others; then P h + p.
+
+    h, c      (L, n, H), which become those after the symbol
+    tokens    (V, k): E                    weights     W of each layer, (4H, k), above the first (4H, H)
+    output    (V, H): P                    recurrent   (L, 4H, H): U
+    output_bias   (V): p                   biases      (L, 4H): b
+    """
+    x = tokens[ids]
+    for l, w in enumerate(weights):
+        i, f, g, o = xp.split(x @ w.T + h[l] @ recurrent[l].T + biases[l], 4, axis=1)
+        c[l] = sigmoid(f) * c[l] + sigmoid(i) * xp.tanh(g)
+        h[l] = x = sigmoid(o) * xp.tanh(c[l])
+    return x @ output.T + output_bias
