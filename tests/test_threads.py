@@ -1,5 +1,6 @@
 """Loops dealt out to threads: every tile is done once, whatever happens to the threads."""
 
+import functools
 import os
 import signal
 import threading
@@ -23,6 +24,7 @@ F = np.dtype("f4")
 def several(monkeypatch):
     """As many threads as a test asks for, and none left over from another."""
     monkeypatch.setattr(threads, "_helpers", [])
+    monkeypatch.setattr(threads, "_crew", functools.cache(threads._crew.__wrapped__))
     monkeypatch.setattr(threads, "get_num_threads", lambda: 3)
     return lambda n: monkeypatch.setattr(threads, "get_num_threads", lambda: n)
 

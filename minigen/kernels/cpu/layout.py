@@ -10,8 +10,12 @@ __all__ = ["alike", "flat", "places"]
 def flat(x, *others, dtypes=(np.float32,)):
     """x and others of its dtype as vectors over the memory that they have, or None: where they have gaps, or where one
     has another shape or memory order."""
-    if x.dtype not in dtypes or any(a.dtype != x.dtype or a.shape != x.shape or not _same_order(a, x) for a in others):
+    dtype, shape = x.dtype, x.shape
+    if dtype not in dtypes:
         return None
+    for a in others:
+        if a.dtype != dtype or a.shape != shape or not _same_order(a, x):
+            return None
     vectors = [a.ravel("K") for a in (x, *others)]
     return None if vectors[0].base is None else vectors  # ravel has copied
 

@@ -273,12 +273,22 @@ class _Helper(threading.Thread):
 
 _local = threading.local()
 _helpers: list[_Helper] = []
+_ALONE = np.empty(0, np.int64)  # no boxes
 _busy = threading.Lock()  # one loop at a time has the helpers; another does without
+
+
+@cache
+def _crew(count: int) -> tuple[list[_Helper], np.ndarray]:
+    """So many helpers, and their boxes"""
+    while len(_helpers) < count:
+        _helpers.append(_Helper())
+    return _helpers[:count], np.array([helper.box for helper in _helpers[:count]], np.int64)
 
 
 def _forget() -> None:
     global _busy
     _helpers.clear()
+    _crew.cache_clear()
     _busy = threading.Lock()
 
 
@@ -308,27 +318,27 @@ def share(function: Callable, count: int, scratch: int, dtype: Any, *arguments: 
     than `least` tiles, unless there are fewer. Returns the scratch memory, one row per thread that took part. BLAS has
     one thread meanwhile.
     """
-    threads = max(min(available(), count // least), 1)
-    if config.DISABLE_JIT or (threads > 1 and not _busy.acquire(blocking=False)):
+    threads = 1 if count < 2 * least or config.DISABLE_JIT else min(available(), count // least)
+    if threads > 1 and not _busy.acquire(blocking=False):
         threads = 1
     rows = workspace(threads, scratch, dtype)[:threads]
     if config.DISABLE_JIT:
         function(0, count, rows[0], *arguments)
         return rows
-    helpers: list[_Helper] = []
-    try:
-        while len(_helpers) < threads - 1:
-            _helpers.append(_Helper())
-        helpers = _helpers[: threads - 1]
-        boxes = np.array([helper.box for helper in helpers], np.int64)
-        for helper in helpers:
-            helper.expect()
+    if threads == 1:
         with scipys:
-            failed = _compiled(function)(boxes, count, PLACES, rows, *arguments)
-    finally:
-        for helper in helpers:
-            helper.expected = False
-        if threads > 1:
+            failed = _compiled(function)(_ALONE, count, PLACES, rows, *arguments)
+    else:
+        helpers, boxes = [], _ALONE
+        try:
+            helpers, boxes = _crew(threads - 1)
+            for helper in helpers:
+                helper.expect()
+            with scipys:
+                failed = _compiled(function)(boxes, count, PLACES, rows, *arguments)
+        finally:
+            for helper in helpers:
+                helper.expected = False
             _busy.release()
     if failed:
         raise MemoryError(f"{function.__name__}: a compiled loop failed, which only a lack of memory can make it do.")
