@@ -13,7 +13,6 @@ is timed between two CUDA events, and the memory of the device is what each libr
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -26,6 +25,7 @@ from typing import Any
 
 from minigen import backend
 from minigen.errors import ConfigError, MinigenError
+from minigen.training.files import write_json
 
 from . import harness, machine, peers, workloads
 from .options import check_device, check_folders, check_known, listed
@@ -173,7 +173,15 @@ def run(chosen: argparse.Namespace) -> int:
             f"sgemm {rate['sgemm'] / 1e9:.0f} GFLOP/s, copy {rate['copy'] / 1e9:.1f} GB/s"
         )
     print(HEAD, flush=True)
-    rows, refused = [], []
+    rows: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    starts: list[dict[str, Any]] = []
+
+    def save() -> None:
+        """What there is so far: the whole table takes half an hour, and may be cut off."""
+        if chosen.json:
+            write_json(chosen.json, {"machine": about, "rows": rows, "refused": refused, "cold_start": starts})
+
     for name in chosen.workload:
         for threads in chosen.threads:
             for library in chosen.backend:
@@ -186,22 +194,20 @@ def run(chosen: argparse.Namespace) -> int:
                         else:
                             rows.append(row)
                             print(line(found, row), flush=True)
+                        save()
     print(*summary(rows), sep="\n")
-    starts = []
     if not chosen.quick:
         print("\nseconds from the start of a process to the end of its first step")
         for start in cold_starts(chosen.workload, chosen.backend, rivals, max(chosen.threads)):
             starts.append(start)
+            save()
             print(
                 f"{start['workload']:12s}",
                 *(f"{k} {v:.2f}" for k, v in start["seconds"].items()),
                 sep="   ",
                 flush=True,
             )
-    if chosen.json:
-        result = {"machine": about, "rows": rows, "refused": refused, "cold_start": starts}
-        text = json.dumps(result, indent=1, ensure_ascii=False)
-        chosen.json.write_text(text + "\n", "utf-8")
+    save()
     if chosen.plot:
         from .plot import draw
 
