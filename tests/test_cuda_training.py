@@ -159,7 +159,7 @@ LAUNCHES_AND_COPIES = {
     "melody-a9": (123, 5),
     "melody-b10": (144, 4),
     "pianoroll": (88, 2),
-    "wavenet": (231, 1),
+    "wavenet": (177, 1),
     "wavenet-b6": (600, 5),
 }  # of a step that logs nothing: kernels, and copies to the device, which are the batch's indices and what is drawn
 

@@ -63,7 +63,7 @@ class Layer(nn.Module):
 
     def gated(self, h: Any, labels: Any) -> tuple[Tensor, Any]:
         """z_t, and h_t at the same times"""
-        n, t, c = h.shape
+        c = h.shape[2]
         taps = self.filter.weight.reshape(2 * c, 2, c).transpose(0, 2, 1)  # of h_{t−d} and of h_t
         a = ops.conv1d(h.transpose(0, 2, 1), taps, self.filter.bias, dilation=self.dilation)
         return ops.gated(a.transpose(0, 2, 1), self.label(labels)), h[:, self.dilation :]
