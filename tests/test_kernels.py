@@ -340,7 +340,8 @@ def test_passes_over_memory(rng, dtype, threads, monkeypatch):
         images = x if x.ndim == 2 else np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1)
         np.testing.assert_array_equal(TWINS["add_to"](images.copy(order="K"), channels), images + channels)
     assert len({f.__name__ for f in dealt}) == (4 if threads > 1 and dtype == np.float32 else 0)
-    assert TWINS["add"](np.float32(1), np.ones(100, np.float32)).shape == (100,)
+    for u, v in ((x, 2.5), (x, np.float32(2.5)), (x, np.array(2.5, dtype)), (dtype(2.5), x)):
+        np.testing.assert_array_equal(TWINS["add"](u, v), u + v)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -48,7 +48,7 @@ def _large(x):
 
 
 def add(x, w):
-    if not _large(x) or (arrays := flat(x, w)) is None:
+    if not _large(x) or type(w) is not np.ndarray or (arrays := flat(x, w)) is None:
         return reference.add(x, w)
     y = np.empty_like(x)
     share(_add, x.size, 0, F, *arrays, *flat(y), least=LEAST)
