@@ -290,6 +290,10 @@ def test_sums_over_leading_axes(rng, shape, threads, monkeypatch):
         np.testing.assert_allclose(y, x.astype("f8").sum(tuple(range(n))), rtol=0, atol=1e-5)
     images, axes = np.moveaxis(x, -1, 1), (0, *range(2, x.ndim))  # the channels are last in memory
     np.testing.assert_allclose(reduction.sums(images, axes), images.astype("f8").sum(axes), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(reduction.sums(x, (-1,)), x.astype("f8").sum(-1), rtol=0, atol=1e-5)
+    for wrong in ((0, 0), (0, 9), (0, -x.ndim)):
+        with pytest.raises(ValueError):
+            reduction.sums(x, wrong)
     x[0, ..., 0] = np.inf
     assert np.isposinf(reduction.sums(x, (0,)).reshape(-1)[0])
 
@@ -340,6 +344,7 @@ def test_passes_over_memory(rng, dtype, threads, monkeypatch):
         images = x if x.ndim == 2 else np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1)
         np.testing.assert_array_equal(TWINS["add_to"](images.copy(order="K"), channels), images + channels)
     assert len({f.__name__ for f in dealt}) == (4 if threads > 1 and dtype == np.float32 else 0)
+    assert (TWINS["add_to"](np.ones(100, dtype), np.ones(1, dtype)) == 2).all()
     for u, v in ((x, 2.5), (x, np.float32(2.5)), (x, np.array(2.5, dtype)), (dtype(2.5), x)):
         np.testing.assert_array_equal(TWINS["add"](u, v), u + v)
 

@@ -62,7 +62,7 @@ def add_to(y, x):
         if (arrays := flat(y, x)) is not None:
             share(_add_to, y.size, 0, F, *arrays, least=LEAST)
             return y
-    elif y.dtype == x.dtype == F and x.shape == (y.shape[1],) + (1,) * (y.ndim - 2):
+    elif y.ndim > 1 and y.dtype == x.dtype == F and x.shape == (y.shape[1],) + (1,) * (y.ndim - 2):
         rows = y.transpose(0, *range(2, y.ndim), 1)  # one number for each channel
         if rows.flags.c_contiguous:
             share(_add_rows, y.size // x.size, 0, F, rows.reshape(-1, x.size), x.reshape(-1), least=LEAST // x.size + 1)

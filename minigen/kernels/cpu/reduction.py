@@ -47,9 +47,11 @@ def sum_of_parts(parts, y):
 def sums(x, axis=None, keepdims=False):
     if x.dtype != np.float32 or x.size < 2 * THREAD or type(axis) is not tuple or not 0 < len(axis) < x.ndim:
         return reference.sums(x, axis, keepdims)
-    kept = [a for a in range(x.ndim) if a not in axis]
-    ordered = x.transpose(*axis, *kept)  # rows, where the axes come first in memory
-    if keepdims or min(axis) < 0 or not ordered.flags.c_contiguous:
+    order = [*axis, *(a for a in range(x.ndim) if a not in axis)]
+    if keepdims or sorted(order) != list(range(x.ndim)):
+        return reference.sums(x, axis, keepdims)
+    ordered = x.transpose(order)  # rows, where the axes come first in memory
+    if not ordered.flags.c_contiguous:
         return reference.sums(x, axis, keepdims)
     kept = ordered.shape[len(axis) :]
     rows = ordered.reshape(-1, math.prod(kept))
