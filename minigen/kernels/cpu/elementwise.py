@@ -6,12 +6,12 @@ import numpy as np
 from numba import njit
 
 from ..reference import elementwise as reference
+from .arithmetic import F
 from .layout import flat
 from .threads import available, share
 
 __all__ = ["add", "add_to", "relu"]
 
-F = np.float32
 LEAST = 1 << 15  # numbers that are worth a thread: half of them lie in its cache as it is
 
 
