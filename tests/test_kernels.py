@@ -5,7 +5,6 @@ Odd shapes, both dtypes, memory in any order, one thread and more, edge values; 
 
 import copy
 import importlib
-from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -404,7 +403,7 @@ def test_gated_units_are_dealt_out(rng, n, t, c, monkeypatch):
 def test_product(rng, dtype, threads, shape, monkeypatch):
     product = importlib.import_module("minigen.kernels.cpu.product")
     monkeypatch.setattr(product, "WORK", 1000)
-    monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=1))
+    monkeypatch.setattr(product, "OURS", True)
     monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: threads)
     n, k, m = shape
     x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in ((n, k), (k, m), (m,)))
@@ -421,14 +420,14 @@ def test_products_are_dealt_out(rng, monkeypatch, loops):
     product = importlib.import_module("minigen.kernels.cpu.product")
     parts = loops(product)
     monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: 2)
-    monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=1))
+    monkeypatch.setattr(product, "OURS", True)
     monkeypatch.setattr(product, "WORK", 2e7)
     x, w = rng.standard_normal((300, 300)), rng.standard_normal((300, 500))
     np.testing.assert_allclose(product.product(x, w), np.einsum("ij,jk->ik", x, w), atol=1e-9)
     assert parts == [(product._columns, 2)]
     product.product(x[:100, :100], w[:100])
     assert len(parts) == 1  # too little for a second thread
-    monkeypatch.setattr(product, "BLAS", SimpleNamespace(threads=2))
+    monkeypatch.setattr(product, "OURS", False)
     product.product(x, w)
     assert len(parts) == 1  # BLAS has threads of its own
 

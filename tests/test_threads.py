@@ -14,7 +14,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from minigen.kernels.cpu import threads
-from minigen.kernels.cpu.blas import scipys
+from minigen.kernels.cpu.blas import limit
 from minigen.kernels.cpu.threads import share, workspace
 
 F = np.dtype("f4")
@@ -199,18 +199,21 @@ def test_a_helper_leaves_the_cpu_of_its_caller():
     assert after[0] in allowed - {here} and after[1] == allowed
 
 
-def test_blas_has_one_thread_in_a_loop_and_gets_its_own_back(several, monkeypatch):
-    if scipys.threads is None:
-        pytest.skip("a BLAS that needs no telling")
-    several(1)
-    before, inside = scipys.threads, []
-    monkeypatch.setattr(threads, "_compiled", lambda function: lambda *_: inside.append(scipys.threads))
-    scipys._set(2)
+@njit(nogil=True)
+def look(first, last, scratch, seen):
+    for i in range(first, last):
+        seen[i] = limit(1)
+
+
+def test_blas_has_one_thread_in_all_threads_of_a_loop_and_gets_its_own_back():
+    before, seen = limit(2), np.zeros(9, np.int64)
     try:
-        share(count, 3, 0, F)
-        assert inside == [1] and scipys.threads == 2
+        if limit(2) == 1:
+            pytest.skip("a BLAS that needs no telling")
+        share(look, 9, 0, F, seen)
+        assert (seen == 1).all() and limit(2) == 2
     finally:
-        scipys._set(before)
+        limit(before)
 
 
 @pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="no clocks of threads")

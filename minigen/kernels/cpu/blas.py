@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ctypes
 
+import llvmlite.binding
 import numpy as np
 import scipy.linalg.cython_blas
-from numba import njit, types
+from numba import cfunc, config, njit, types
 from numba.np.linalg import ensure_blas
 
 ensure_blas()
@@ -48,34 +49,44 @@ def gemm(ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc, one):
           numbers + beta * one.itemsize, c, ldc)  # fmt: skip
 
 
-class OpenBlas:
-    """The OpenBLAS that a compiled module is linked to, if it is one. ``with`` it, that library starts no threads.
-
-    Other libraries notice by themselves that they are called from one thread among several.
-    """
-
-    def __init__(self, file: str) -> None:
-        library = ctypes.CDLL(file)  # symbols are looked up in what it links to as well
-        self._get = self._set = None
-        for prefix in ("scipy_openblas", "openblas"):
-            for suffix in ("", "64_"):
-                if self._set is None and hasattr(library, f"{prefix}_set_num_threads{suffix}"):
-                    self._get = getattr(library, f"{prefix}_get_num_threads{suffix}")
-                    self._set = getattr(library, f"{prefix}_set_num_threads{suffix}")
-
-    @property
-    def threads(self) -> int | None:
-        """How many threads it would use; None where it is another library."""
-        return self._get and self._get()
-
-    def __enter__(self) -> None:
-        self._before = self.threads
-        if self._before not in (None, 1):
-            self._set(1)
-
-    def __exit__(self, *_: object) -> None:
-        if self._before not in (None, 1):
-            self._set(self._before)
+def _openblas(module: str) -> dict[str, int]:
+    """The addresses of get_num_threads and set_num_threads in the OpenBLAS that a compiled module is linked to; none
+    where that is another library, which notices by itself that it is called from one thread among several."""
+    library = ctypes.CDLL(module)  # symbols are looked up in what it links to as well
+    for prefix in ("scipy_openblas", "openblas"):
+        for suffix in ("", "64_"):
+            names = {name: f"{prefix}_{name}{suffix}" for name in ("get_num_threads", "set_num_threads")}
+            if hasattr(library, names["set_num_threads"]):
+                return {k: ctypes.cast(getattr(library, v), ctypes.c_void_p).value for k, v in names.items()}
+    return {}
 
 
-scipys = OpenBlas(scipy.linalg.cython_blas.__file__)
+def threads_of(module: str) -> int | None:
+    """How many threads the OpenBLAS of a compiled module would use; None where it is linked to another library."""
+    found = _openblas(module)
+    return ctypes.CFUNCTYPE(ctypes.c_int)(found["get_num_threads"])() if found else None
+
+
+def _link() -> None:
+    """Give compiled code the two functions of SciPy's library by name; another library's threads are counted as one."""
+    found = _openblas(scipy.linalg.cython_blas.__file__)
+    if not found and not config.DISABLE_JIT:
+        _others.extend([cfunc("intc()")(lambda: 1), cfunc("void(intc)")(lambda threads: None)])
+        found = dict(zip(("get_num_threads", "set_num_threads"), (f.address for f in _others)))
+    for name, address in found.items():
+        llvmlite.binding.add_symbol(f"minigen_blas_{name}", address)
+
+
+_others: list = []  # compiled functions are gone when nobody holds them
+_link()
+_get_num_threads = types.ExternalFunction("minigen_blas_get_num_threads", types.intc())
+_set_num_threads = types.ExternalFunction("minigen_blas_set_num_threads", types.void(types.intc))
+
+
+@njit(nogil=True, cache=True)
+def limit(threads):
+    """Have SciPy's library use so many threads. How many it used before."""
+    before = _get_num_threads()
+    if before != threads:
+        _set_num_threads(threads)
+    return before

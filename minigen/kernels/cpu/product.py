@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from ..reference import product as reference
-from .blas import FACTORS, OpenBlas, gemm
+from .blas import FACTORS, gemm, threads_of
 from .reduction import sums
 from .threads import available, share
 from .tile import LANES, multiply, pack, to_line, usable
@@ -24,7 +24,7 @@ WORK = 3e6  # operations that are worth a thread in tiles: some 30 µs
 SHARE = 5e6  # operations that are worth a thread of BLAS: with a tenth of that `gan` was slower on two than on one
 LEAST = 64  # rows for tiles
 ALONG, ACROSS = 512, 128  # how much of a sum is done at a time, of an x that lies in rows, or in columns
-BLAS = OpenBlas(np.linalg._umath_linalg.__file__)  # NumPy's
+OURS = threads_of(np.linalg._umath_linalg.__file__) == 1  # NumPy's library has no threads of its own
 TILES = usable()
 PIECES = 48  # of a linear layer's backward pass: each has some rows of every gradient
 BLOCK = 128  # rows that are added up in float32
@@ -81,7 +81,7 @@ def product(x, w, bias=None):
     fits = x.dtype == w.dtype and x.dtype in FACTORS and x.shape[1] == w.shape[0]
     if fits and x.shape[1] == 1 and bias is None:
         return x * w  # BLAS takes ten times as long
-    if work < 2 * WORK or not fits or BLAS.threads != 1:
+    if work < 2 * WORK or not fits or not OURS:
         return reference.product(x, w, bias)
     if bias is not None:
         bias = np.ascontiguousarray(bias, x.dtype)
@@ -141,7 +141,7 @@ def linear_gradients(g, x, w, needs):
     work = 4 * g.size * x.shape[1]
     tiled = TILES and all(a.dtype == np.float32 for a in (g, x, w)) and x.flags.c_contiguous and w.flags.c_contiguous
     tiled = tiled and min(g.shape) >= LEAST and x.shape[1] % LANES == 0
-    if not (tiled and needs[0] and needs[1]) or work < 2 * WORK or BLAS.threads != 1:
+    if not (tiled and needs[0] and needs[1]) or work < 2 * WORK or not OURS:
         return reference.linear_gradients(g, x, w, needs, product, sums)
     g, m = np.ascontiguousarray(g), g.shape[1]
     dx, dw, db = np.empty_like(x), np.empty_like(w), np.empty(m if needs[2] else 0, x.dtype)

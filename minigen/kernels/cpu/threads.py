@@ -12,6 +12,7 @@ another CPU is idle: Linux was seen to do so. Then it moves away.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import sys
@@ -22,17 +23,24 @@ from queue import SimpleQueue
 from types import FunctionType
 from typing import Any
 
+import llvmlite.binding
+import numba
 import numpy as np
 from llvmlite import ir
-from numba import config, get_num_threads, jit, njit, types
+from numba import config, jit, njit, types
 from numba.core import cgutils
 from numba.core.caching import NullCache
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from .blas import scipys
+from .blas import limit
 
 __all__ = ["available", "share", "workspace"]
+
+numba.get_num_threads()  # which first has Numba load what counts its threads
+# The function behind it, without the locks with which it looks whether that is done: they take 1 µs, and 20 µs when a
+# large loop has just filled the caches.
+get_num_threads = ctypes.PYFUNCTYPE(ctypes.c_int)(llvmlite.binding.address_of_symbol("get_num_threads"))
 
 PATIENCE = 60_000  # looks, some 2 ms: longer than what lies between two loops of a training step
 PLACES = sys.platform == "linux" and not config.DISABLE_JIT
@@ -217,7 +225,10 @@ def _deal(boxes, count, places, code, data):
 def _dealt_out(boxes, count, places, rows, *arguments):
     """`function` stands among the globals of a copy, see `_compiled`."""
     code, data = _packed(function, rows, arguments)  # noqa: F821
-    return _deal(boxes, count, places, code, data)
+    threads = limit(1)
+    failed = _deal(boxes, count, places, code, data)
+    limit(threads)
+    return failed
 
 
 @cache
@@ -325,18 +336,15 @@ def share(function: Callable, count: int, scratch: int, dtype: Any, *arguments: 
     if config.DISABLE_JIT:
         function(0, count, rows[0], *arguments)
         return rows
-    if threads == 1:
-        with scipys:
-            failed = _compiled(function)(_ALONE, count, PLACES, rows, *arguments)
-    else:
-        helpers, boxes = [], _ALONE
-        try:
+    helpers, boxes = [], _ALONE
+    try:
+        if threads > 1:
             helpers, boxes = _crew(threads - 1)
             for helper in helpers:
                 helper.expect()
-            with scipys:
-                failed = _compiled(function)(boxes, count, PLACES, rows, *arguments)
-        finally:
+        failed = _compiled(function)(boxes, count, PLACES, rows, *arguments)
+    finally:
+        if threads > 1:
             for helper in helpers:
                 helper.expected = False
             _busy.release()
