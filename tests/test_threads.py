@@ -94,11 +94,43 @@ def test_what_goes_wrong_in_a_thread_is_raised_when_all_are_done(where):
     assert (seen == 1).all()
 
 
-def test_a_loop_that_cannot_be_compiled_lets_the_others_sleep():
+def test_after_a_loop_that_cannot_be_compiled_others_are_done():
     with pytest.raises(TypingError):
         share(count, 9, 0, F, "no array")
-    assert not any(helper.expected for helper in threads._helpers)
-    test_idle_helpers_sleep()
+    seen = np.zeros(9, np.int64)
+    assert len(share(count, 9, 0, F, seen)) == 3  # on all threads
+    assert (seen == 1).all()
+
+
+@njit(nogil=True)
+def parts(first, last, scratch, seen, failing):
+    """As `count`, and the scratch memory tells which part had it"""
+    for i in range(first, last):
+        seen[i] += 1
+    scratch[0] = first
+    if first == failing:
+        raise ValueError("here")
+
+
+def test_who_asks_does_not_wait_for_a_helper_that_does_not_come(monkeypatch):
+    monkeypatch.setattr(threads._Helper, "run", lambda self: None)
+    seen = np.zeros(9, np.int64)
+    for k in range(1, 4):
+        rows = share(parts, 9, 1, F, seen, -1)
+        assert (seen == k).all()
+        np.testing.assert_array_equal(rows[:, 0], [0, 3, 6])
+    for failing in (0, 3, 6):
+        with pytest.raises(MemoryError):
+            share(parts, 9, 1, F, seen, failing)
+
+
+def test_helpers_that_cannot_sleep_as_the_system_does(monkeypatch):
+    monkeypatch.setattr(threads, "POSIX", False)
+    for k in range(1, 5):
+        done = np.zeros(3, np.int64)
+        share(slow, 3, 0, F, -1, done)
+        assert done.all()
+        time.sleep(1e-2 * k)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers")

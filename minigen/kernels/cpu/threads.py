@@ -2,9 +2,13 @@
 
 The threads are Python's, but a loop is asked for, begun and ended without the interpreter: what it needs is left in
 memory with the address of its machine code, and a number is raised that the other thread looks at. That takes less
-than 1 µs. A thread that needs the interpreter first comes some 30 µs late, and one that is woken from sleep 100 µs: as
-long as many a loop takes. So a thread that is done looks for its next loop for a while, and only then goes to sleep.
-(Numba's own ``parallel=True`` takes three times as long to compile.)
+than 1 µs. (Numba's own ``parallel=True`` takes three times as long to compile.)
+
+A thread that is woken from sleep comes 100 µs late, and later where other programs want its CPU: as long as many a loop
+takes. So a thread that is done looks for its next loop for a while, and only then goes to sleep; and who asks for a
+loop does not wait for threads that have not begun their part when its own is done, but does theirs as well. Sleep is
+the system's, not Python's: a thread that wakes up into the interpreter holds it, while the one that woke it is done
+with its loop and wants it back. That took milliseconds.
 
 A thread that is woken may be put on the CPU of the one that woke it, and both stay there for hundreds of loops while
 another CPU is idle: Linux was seen to do so. Then it moves away.
@@ -17,9 +21,9 @@ import os
 import platform
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import cache
-from queue import SimpleQueue
 from types import FunctionType
 from typing import Any
 
@@ -43,10 +47,14 @@ numba.get_num_threads()  # which first has Numba load what counts its threads
 get_num_threads = ctypes.PYFUNCTYPE(ctypes.c_int)(llvmlite.binding.address_of_symbol("get_num_threads"))
 
 PATIENCE = 60_000  # looks, some 2 ms: longer than what lies between two loops of a training step
+POSIX = os.name == "posix"
 PLACES = sys.platform == "linux" and not config.DISABLE_JIT
 
-# What stands in the memory between a helper and its caller. Each side writes to lines of the cache of its own.
-ASKED, FUNCTION, DATA, FIRST, LAST, PART, CPU, DONE, FAILED, NEAR = 0, 1, 2, 3, 4, 5, 6, 16, 17, 18
+# What stands in the memory between a helper and its caller. Each side writes to lines of the cache of its own, but for
+# TAKEN, the number of the last loop that one of the two has taken on.
+ASKED, FUNCTION, DATA, FIRST, LAST, PART, CPU, DONE, FAILED, NEAR, ASLEEP = 0, 1, 2, 3, 4, 5, 6, 16, 17, 18, 19
+TAKEN, LOCK, BELL, SIZE = 32, 48, 64, 80  # LOCK and BELL are the system's, of 64 bytes at most
+OFTEN = 1_000  # looks after which a helper that has nothing to do asks where it is
 
 
 # -- what Numba cannot say ---------------------------------------------------------------------------------------------
@@ -59,10 +67,10 @@ def _place(builder: Any, address: Any, index: Any) -> Any:
 
 @intrinsic
 def _look(typing, box, index):
-    """The number at a place, and after it whatever was written before it was."""
+    """The number at a place. All threads see all looks and tells in one order."""
 
     def build(context, builder, signature, arguments):
-        return builder.load_atomic(_place(builder, *arguments), "acquire", 8)
+        return builder.load_atomic(_place(builder, *arguments), "seq_cst", 8)
 
     return types.intp(types.intp, types.intp), build
 
@@ -85,10 +93,23 @@ def _tell(typing, box, index, number):
     """Write a number; whoever sees it sees what was written before."""
 
     def build(context, builder, signature, arguments):
-        builder.store_atomic(arguments[2], _place(builder, *arguments[:2]), "release", 8)
+        builder.store_atomic(arguments[2], _place(builder, *arguments[:2]), "seq_cst", 8)
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp), build
+
+
+@intrinsic
+def _take(typing, box, n):
+    """Take on loop n, unless the other side has. Is it ours?"""
+
+    def build(context, builder, signature, arguments):
+        box, n = arguments
+        place = _place(builder, box, ir.Constant(ir.IntType(64), TAKEN))
+        before = builder.sub(n, ir.Constant(ir.IntType(64), 1))
+        return builder.extract_value(builder.cmpxchg(place, before, n, "seq_cst", "seq_cst"), 1)
+
+    return types.boolean(types.intp, types.intp), build
 
 
 def _lent(context: Any, builder: Any, kind: Any, value: Any) -> Any:
@@ -160,11 +181,19 @@ def _kind(context: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _nothing():
+def _nothing(*_):
     return -1
 
 
-_yield = types.ExternalFunction("sched_yield", types.intc()) if os.name == "posix" else _nothing
+def _of_posix(name, arguments):
+    """A function of the system on addresses, which does nothing where the system is another"""
+    return types.ExternalFunction(name, types.intc(*[types.intp] * arguments)) if POSIX else _nothing
+
+
+_yield = _of_posix("sched_yield", 0)
+_mutex_init, _cond_init = _of_posix("pthread_mutex_init", 2), _of_posix("pthread_cond_init", 2)
+_lock, _unlock = _of_posix("pthread_mutex_lock", 1), _of_posix("pthread_mutex_unlock", 1)
+_wait, _ring = _of_posix("pthread_cond_wait", 2), _of_posix("pthread_cond_signal", 1)
 _sched_getcpu = types.ExternalFunction("sched_getcpu", types.intc()) if PLACES else _nothing
 
 
@@ -175,28 +204,65 @@ def _cpu():
 
 
 @njit(nogil=True, cache=True)
-def _serve(box, n, places):
-    """Do the loops after loop n as they are asked for, until none comes for a while. The number of the last one."""
+def _make_bell(box):
+    _mutex_init(box + 8 * LOCK, 0)
+    _cond_init(box + 8 * BELL, 0)
+
+
+@njit(nogil=True, cache=True)
+def _sleep(box, n):
+    """Until a loop after loop n is asked for"""
+    _lock(box + 8 * LOCK)
+    _tell(box, ASLEEP, 1)  # said before looking, as the other side looks after asking
+    while _look(box, ASKED) == n:
+        _wait(box + 8 * BELL, box + 8 * LOCK)
+    _tell(box, ASLEEP, 0)
+    _unlock(box + 8 * LOCK)
+
+
+@njit(nogil=True, cache=True)
+def _wake(box):
+    if _look(box, ASLEEP):
+        _lock(box + 8 * LOCK)
+        _ring(box + 8 * BELL)
+        _unlock(box + 8 * LOCK)
+
+
+@njit(nogil=True, cache=True)
+def _serve(box, n, places, posix):
+    """Do the loops after loop n as they are asked for, and sleep when none comes for a while. Returns the number of the
+    last one, when this thread is to move to another CPU, or where it cannot sleep here."""
     looks = 0
-    while looks < PATIENCE:
+    while True:
         looks += 1
-        if _look(box, ASKED) == n:
+        asked = _look(box, ASKED)
+        if asked == n:
             _rest()
+            if places and looks % OFTEN == 0 and _look(box, CPU) == _sched_getcpu():
+                break
+            if looks == PATIENCE:
+                if not posix:
+                    return n
+                _sleep(box, n)
+                looks = 0
             continue
-        looks, n = 0, n + 1
-        failed = _call(_look(box, FUNCTION), _look(box, DATA), _look(box, FIRST), _look(box, LAST), _look(box, PART))
-        _tell(box, FAILED, failed)
-        near = places and _look(box, CPU) == _sched_getcpu()
-        _tell(box, DONE, n)
-        if near:
-            _tell(box, NEAR, 1)
-            return n
+        looks, n = 0, asked
+        if _take(box, n):
+            part = _look(box, FIRST), _look(box, LAST), _look(box, PART)
+            failed = _call(_look(box, FUNCTION), _look(box, DATA), *part)
+            _tell(box, FAILED, failed)
+            near = places and _look(box, CPU) == _sched_getcpu()
+            _tell(box, DONE, n)
+            if near:
+                break
+    _tell(box, NEAR, 1)
     return n
 
 
 @njit(nogil=True, cache=True)
 def _deal(boxes, count, places, code, data):
-    """The tiles 0 … count: some for the helper behind each box, some for this thread. Did any fail?"""
+    """The tiles 0 … count: some for the helper behind each box, some for this thread, which also does what is a
+    helper's while that one is still on its way. Did any fail?"""
     threads = boxes.size + 1
     for i in range(1, threads):
         box = boxes[i - 1]
@@ -208,11 +274,16 @@ def _deal(boxes, count, places, code, data):
         if places:
             _tell(box, CPU, _sched_getcpu())
         _tell(box, ASKED, _look(box, ASKED) + 1)
+        _wake(box)
     failed = _call(code, data, 0, count // threads, 0)
     for i in range(1, threads):
         box = boxes[i - 1]
+        n = _look(box, ASKED)
+        if _take(box, n):
+            failed += _call(code, data, i * count // threads, (i + 1) * count // threads, i)
+            continue
         looks = 0
-        while _look(box, DONE) != _look(box, ASKED):
+        while _look(box, DONE) != n:
             looks += 1
             if looks < PATIENCE:
                 _rest()
@@ -251,35 +322,26 @@ def _leave(cpu: int) -> None:
 
 
 class _Helper(threading.Thread):
-    """A thread that does one loop after another: n are asked for, n are done, each counted by one side only."""
+    """A thread that does one loop after another, as their numbers go up: asked for by its caller, taken by either side,
+    done by this one."""
 
     def __init__(self) -> None:
         super().__init__(name="minigen", daemon=True)
-        self._numbers = np.zeros(48, np.int64)
+        self._numbers = np.zeros(SIZE, np.int64)
+        self._numbers[CPU] = -1  # nobody has asked yet
         self.box = self._numbers.ctypes.data
-        self.expected = False  # a loop is about to be asked for
-        self._asleep = False
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        _make_bell(self.box)
         self.start()
-
-    def expect(self) -> None:
-        """Wake up, or do not fall asleep."""
-        self.expected = True
-        if self._asleep:
-            self._bell.put(None)
 
     def run(self) -> None:
         n = 0
         while True:
-            n = _serve(self.box, n, PLACES)
+            n = _serve(self.box, n, PLACES, POSIX)
             if self._numbers[NEAR]:
                 self._numbers[NEAR] = 0
                 _leave(int(self._numbers[CPU]))
-                continue
-            self._asleep = True  # said before looking, as the other side looks after saying
-            if not self.expected:
-                self._bell.get()
-            self._asleep = False
+            else:
+                time.sleep(1e-3)
 
 
 _local = threading.local()
@@ -289,11 +351,11 @@ _busy = threading.Lock()  # one loop at a time has the helpers; another does wit
 
 
 @cache
-def _crew(count: int) -> tuple[list[_Helper], np.ndarray]:
-    """So many helpers, and their boxes"""
+def _crew(count: int) -> np.ndarray:
+    """The boxes of so many helpers"""
     while len(_helpers) < count:
         _helpers.append(_Helper())
-    return _helpers[:count], np.array([helper.box for helper in _helpers[:count]], np.int64)
+    return np.array([helper.box for helper in _helpers[:count]], np.int64)
 
 
 def _forget() -> None:
@@ -336,17 +398,11 @@ def share(function: Callable, count: int, scratch: int, dtype: Any, *arguments: 
     if config.DISABLE_JIT:
         function(0, count, rows[0], *arguments)
         return rows
-    helpers, boxes = [], _ALONE
     try:
-        if threads > 1:
-            helpers, boxes = _crew(threads - 1)
-            for helper in helpers:
-                helper.expect()
+        boxes = _crew(threads - 1) if threads > 1 else _ALONE
         failed = _compiled(function)(boxes, count, PLACES, rows, *arguments)
     finally:
         if threads > 1:
-            for helper in helpers:
-                helper.expected = False
             _busy.release()
     if failed:
         raise MemoryError(f"{function.__name__}: a compiled loop failed, which only a lack of memory can make it do.")
