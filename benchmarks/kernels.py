@@ -139,6 +139,7 @@ def _rest(d: Draw) -> Iterator[tuple]:
     ps, gs, ms = ([d(*shape) for shape in GPT] for _ in range(3))
     steps = [1000] * len(ps)
     yield "adam_steps", "gpt", [ps, gs, ms, [m * m for m in ms], steps, 1e-3, 0.9, 0.99, 1e-8, [0.0] * len(ps)]
+    yield "clip_norm", "gpt", [gs, 1.0]
     p, g, m = d.several(3, 784, 512)
     yield "adam_step", "mlp_gan", [p, g, m, m * m, 1000, 1e-3, 0.9, 0.99, 1e-8, 0.0]
     yield "rmsprop_step", "wgan", [p, g, m * m, 1e-3, 0.9, 1e-8]

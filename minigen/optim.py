@@ -244,10 +244,7 @@ def clip_grad_norm(gradients: Sequence[Tensor | Array | None], max_norm: float) 
     arrays = [g.data if isinstance(g, Tensor) else g for g in gradients if g is not None]
     if not arrays:
         raise GraphError("clip_grad_norm: there is no gradient to clip; call backward() on the loss first.")
-    norm = xp.sqrt(sum(xp.vdot(g, g) for g in arrays))
-    scale = xp.minimum(max_norm / (norm + 1e-6), 1.0)
-    for g in arrays:
-        g *= scale
+    norm = kernels.clip_norm(arrays, max_norm)
     return Tensor(norm if backend.is_array(norm) else xp.asarray(norm))
 
 

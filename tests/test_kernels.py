@@ -258,6 +258,65 @@ def test_steps_hand_on_nan(case):
             assert np.isnan(a[7]) and np.isfinite(np.delete(a, 7)).all()
 
 
+MANY = [(), (1,), (37,), (5, 7), (0, 2), (3, 4, 2, 5), (300, 257), *((k,) for k in range(60, 70))]
+
+
+def many(rng, dtype):
+    """Gradients of all sizes, one of them in another memory order and one with gaps"""
+    gs = [rng.standard_normal(shape).astype(dtype) for shape in MANY]
+    gs[3], gs[5] = gs[3].copy(order="F"), np.repeat(gs[5], 2, axis=-1)[..., ::2]
+    return gs
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_adam_steps(rng, dtype, threads, monkeypatch, loops):
+    """All at once, each with a step count and decay of its own; parameters that do not fit among them."""
+    monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: threads)
+    monkeypatch.setattr(FAMILIES["optimizer"], "LEAST", 10)
+    ps, gs, ms = ([np.ascontiguousarray(a) for a in many(rng, dtype)], many(rng, dtype), many(rng, dtype))
+    ms[3], ms[5] = np.ascontiguousarray(ms[3]), np.ascontiguousarray(ms[5])
+    ps[2] = np.repeat(ps[2], 2)[::2]
+    vs = [m * m for m in ms]
+    arguments = [ps, gs, ms, vs, [1 + k % 5 for k in range(len(MANY))], 1e-2, 0.9, 0.99, 1e-8]
+    arguments.append([0.1 * (k % 3) for k in range(len(MANY))])
+    kept, expected = copy.deepcopy(gs), [[a.astype("f8") for a in of] for of in arguments[:4]] + arguments[4:]
+    parts = loops(FAMILIES["optimizer"])
+    TWINS["adam_steps"](*arguments)
+    assert parts == ([(FAMILIES["optimizer"]._adam_of, threads)] if dtype == np.float32 else [])
+    KERNELS["adam_steps"](*expected)
+    for ours, theirs in zip(arguments[:4], expected[:4]):
+        for a, e in zip(ours, theirs):
+            agree(a, e, dtype, 4.0)
+    for g, k in zip(gs, kept):
+        np.testing.assert_array_equal(g, k)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("max_norm", [1.0, 1e4])
+def test_clip_norm(rng, dtype, max_norm, monkeypatch):
+    """Whatever the number of threads; where gradients have gaps, by the reference."""
+    found = []
+    for threads, gaps in ((1, False), (2, False), (3, False), (3, True)):
+        monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(FAMILIES["optimizer"], "LEAST", 1 << 12)
+        gs = many(np.random.default_rng(5), dtype)
+        ours, theirs = gs if gaps else [a.copy(order="K") for a in gs], [a.astype("f8") for a in gs]
+        norm = TWINS["clip_norm"](ours, max_norm)
+        np.testing.assert_allclose(norm, KERNELS["clip_norm"](theirs, max_norm), rtol=1e-6)
+        assert norm.dtype == dtype
+        for a, e in zip(ours, theirs):
+            agree(a, e, dtype)
+        found.append([norm, *ours])
+    for others in found[1:3]:
+        for a, b in zip(found[0], others):
+            np.testing.assert_array_equal(a, b)
+    ours[0][...] = np.nan
+    assert np.isnan(TWINS["clip_norm"](ours, max_norm)) and all(np.isnan(a).all() for a in ours)
+    ours = [np.full(9, np.nan, dtype), np.ones(5, dtype)]
+    assert np.isnan(TWINS["clip_norm"](ours, max_norm)) and all(np.isnan(a).all() for a in ours)
+
+
 def test_other_dtypes_take_the_reference():
     x = np.ones((4, 6), np.float16)
     w = np.ones(6, np.float16)

@@ -1,4 +1,5 @@
-"""Update steps of the optimizers. Each changes p and its running averages in place; g is the gradient ∂L/∂p."""
+"""Update steps of the optimizers, and clipping. Each changes p and its running averages in place; g is the gradient
+∂L/∂p."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import math
 
 from ...backend import xp
 
-__all__ = ["adam_step", "adam_steps", "rmsprop_step", "sgd_step"]
+__all__ = ["adam_step", "adam_steps", "clip_norm", "rmsprop_step", "sgd_step"]
 
 
 def sgd_step(p, g, m, lr, momentum, nesterov, weight_decay):
@@ -51,3 +52,16 @@ def adam_steps(ps, gs, ms, vs, ts, lr, beta1, beta2, eps, decays):
     """`adam_step` of each of many parameters, which have their own t and weight decay"""
     for p, g, m, v, t, decay in zip(ps, gs, ms, vs, ts, decays):
         adam_step(p, g, m, v, t, lr, beta1, beta2, eps, decay)
+
+
+def scale(norm, max_norm):
+    """min(1, max_norm / (norm + 10⁻⁶))"""
+    return xp.minimum(max_norm / (norm + 1e-6), 1.0)
+
+
+def clip_norm(gs, max_norm):
+    """g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)) in place -> ‖g‖ = √(Σ g²) over all gradients together"""
+    norm = xp.sqrt(sum(xp.vdot(g, g) for g in gs))
+    for g in gs:
+        g *= scale(norm, max_norm)
+    return norm
