@@ -14,7 +14,7 @@ from numba import njit
 
 from ..reference import product as reference
 from .blas import FACTORS, gemm, threads_of
-from .reduction import sums
+from .reduction import sum_of_parts, sums
 from .threads import available, share
 from .tile import LANES, multiply, pack, to_line, usable
 
@@ -27,6 +27,7 @@ ALONG, ACROSS = 512, 128  # how much of a sum is done at a time, of an x that li
 OURS = threads_of(np.linalg._umath_linalg.__file__) == 1  # NumPy's library has no threads of its own
 TILES = usable()
 PIECES = 48  # of a linear layer's backward pass: each has some rows of every gradient
+NARROW = 1 << 13  # numbers of a weight whose gradient is added up from one of each piece
 BLOCK = 128  # rows that are added up in float32
 
 
@@ -71,9 +72,16 @@ def _stored(a):
 
 
 def _in_tiles(x, w):
-    """Is this a product for `_tiles`?"""
-    fits = x.shape[0] >= LEAST and w.shape[1] % LANES == 0
+    """Is this a product for `_tiles`? Columns that are widened are to be at most a third more than there are."""
+    fits = x.shape[0] >= LEAST and 3 * -(-w.shape[1] // LANES) * LANES <= 4 * w.shape[1]
     return TILES and fits and x.dtype == np.float32 and _one_piece(x) and _one_piece(w)
+
+
+def _widened(w, columns):
+    """w with so many columns, 0 but for its own, in its memory order"""
+    wide = np.zeros((w.shape[0], columns), w.dtype, order="C" if w.flags.c_contiguous else "F")
+    wide[:, : w.shape[1]] = w
+    return wide
 
 
 def product(x, w, bias=None):
@@ -87,6 +95,11 @@ def product(x, w, bias=None):
         bias = np.ascontiguousarray(bias, x.dtype)
     y, least = np.empty((n, m), x.dtype), WORK / work  # least: of all rows, or columns
     if _in_tiles(x, w):
+        if m % LANES:
+            columns = -(-m // LANES) * LANES
+            if bias is not None:
+                bias = _widened(bias[None], columns)[0]
+            return np.ascontiguousarray(product(x, _widened(w, columns), bias)[:, :m])
         depth, transposed = ACROSS if x.strides[0] == 4 else ALONG, not w.flags.c_contiguous
         by_rows, tiles = n >= m, n if n >= m else m // LANES
         share(_tiles, tiles, depth * m + LANES, x.dtype, by_rows, x.ctypes.data, *x.strides,
@@ -137,14 +150,35 @@ def _linear(first, last, scratch, g, x, w, dx, dw, db, along, across):
         _column_sums(g, first * m // PIECES, last * m // PIECES, db)
 
 
+@njit(cache=True, nogil=True)
+def _linear_narrow(first, last, scratch, g, x, w, dx, dws, dbs, along):
+    """The same, where a piece's part of ∂L/∂W and of ∂L/∂b is small: while its rows of g and x are in the cache"""
+    n, m = g.shape
+    for piece in range(first, last):
+        top, bottom = piece * n // PIECES, (piece + 1) * n // PIECES
+        rows, at = g[top:bottom], g.ctypes.data + 4 * m * top
+        _tiles(0, bottom - top, scratch, True, at, 4 * m, 4, w, False, 0, dx[top:bottom], m, along)
+        _tiles(0, m, scratch, True, at, 4, 4 * m, x[top:bottom], False, 0, dws[piece], bottom - top, along)
+        if dbs.size:
+            _column_sums(rows, 0, m, dbs[piece])
+
+
 def linear_gradients(g, x, w, needs):
     work = 4 * g.size * x.shape[1]
+    narrow = g.shape[1] < LEAST and w.size <= NARROW
     tiled = TILES and all(a.dtype == np.float32 for a in (g, x, w)) and x.flags.c_contiguous and w.flags.c_contiguous
-    tiled = tiled and min(g.shape) >= LEAST and x.shape[1] % LANES == 0
+    tiled = tiled and x.shape[1] % LANES == 0 and (len(g) >= PIECES * LANES if narrow else min(g.shape) >= LEAST)
     if not (tiled and needs[0] and needs[1]) or work < 2 * WORK or not OURS:
         return reference.linear_gradients(g, x, w, needs, product, sums)
     g, m = np.ascontiguousarray(g), g.shape[1]
     dx, dw, db = np.empty_like(x), np.empty_like(w), np.empty(m if needs[2] else 0, x.dtype)
     scratch = max(ALONG, ACROSS) * x.shape[1] + LANES
-    share(_linear, PIECES, scratch, x.dtype, g, x, w, dx, dw, db, ALONG, ACROSS, least=math.ceil(PIECES * WORK / work))
+    least = math.ceil(PIECES * WORK / work)
+    if narrow:
+        dws, dbs = np.empty((PIECES, *w.shape), x.dtype), np.empty((PIECES, db.size), x.dtype)
+        share(_linear_narrow, PIECES, scratch, x.dtype, g, x, w, dx, dws, dbs, ALONG, least=least)
+        sum_of_parts(dws.reshape(PIECES, -1), dw.reshape(-1))
+        sum_of_parts(dbs, db)
+    else:
+        share(_linear, PIECES, scratch, x.dtype, g, x, w, dx, dw, db, ALONG, ACROSS, least=least)
     return dx, dw, db if needs[2] else None
