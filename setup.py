@@ -38,7 +38,7 @@ setup(
         "minigen_data": ["*.gz", "*.md", "*.safetensors", "*.txt", "*.wav"],
     },
     install_requires=[
-        "numpy>=2.0,<2.6",
+        "numpy>=2.1,<2.6",
         "scipy>=1.14,<1.18",
         "numba>=0.67,<0.69",
         "matplotlib>=3.9",

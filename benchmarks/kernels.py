@@ -135,6 +135,12 @@ def _elementwise(d: Draw) -> Iterator[tuple]:
     yield "add_to", "dcgan, channels", [x, d(64, 1, 1)]
 
 
+def _layout(d: Draw) -> Iterator[tuple]:
+    yield "reshape", "conv_vae, flattened", [d.image(128, 64, 7, 7), (128, -1)]
+    yield "reshape", "wavenet, skips", [d(4, 3500, 32)[:, 500:], (-1, 32)]
+    yield "place", "wavenet, skips", [d(4, 3000, 32), (slice(None), slice(500, None)), (4, 3500, 32)]
+
+
 def _rest(d: Draw) -> Iterator[tuple]:
     ps, gs, ms = ([d(*shape) for shape in GPT] for _ in range(3))
     steps = [1000] * len(ps)
@@ -165,7 +171,7 @@ def _wavenet(d: Draw) -> Iterator[tuple]:
 
 CASES = (
     _activation, _loss, _batch_norm, _layer_norm, _attention, _convolution, _recurrent, _wavenet, _writing,
-    _elementwise, _rest,
+    _elementwise, _layout, _rest,
 )  # fmt: skip
 
 

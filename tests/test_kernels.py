@@ -5,6 +5,7 @@ Odd shapes, both dtypes, memory in any order, one thread and more, edge values; 
 
 import copy
 import importlib
+import itertools
 
 import numba
 import numpy as np
@@ -17,7 +18,7 @@ from tests.memory import orders
 
 FAMILIES = {
     name: importlib.import_module(f"minigen.kernels.cpu.{name}")
-    for name in ("activation", "attention", "elementwise", "normalization", "loss", "optimizer", "wavenet")
+    for name in ("activation", "attention", "elementwise", "normalization", "loss", "optimizer", "shape", "wavenet")
 }
 TWINS = {name: getattr(family, name) for family in FAMILIES.values() for name in family.__all__}
 DTYPES = [np.float32, np.float64]
@@ -354,6 +355,71 @@ def test_sums_over_leading_axes(rng, shape, threads, monkeypatch):
             reduction.sums(x, wrong)
     x[0, ..., 0] = np.inf
     assert np.isposinf(reduction.sums(x, (0,)).reshape(-1)[0])
+
+
+# -- numbers that change places ---------------------------------------------------------------------------------------
+
+
+def layouts(x):
+    """x, of four axes, as a view of memory of every order, with gaps here and there, turned round, and repeated"""
+    for order in itertools.permutations(range(4)):
+        yield np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+    for axis in range(4):
+        yield np.repeat(x, 2, axis)[(slice(None),) * axis + (slice(None, None, 2),)]
+        yield np.concatenate([x, x], axis)[(slice(None),) * axis + (slice(x.shape[axis], None),)]
+        yield np.flip(np.flip(x, axis).copy(), axis)
+    yield np.broadcast_to(x[:1], x.shape)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(2, 16, 3, 16), (3, 5, 1, 37), (1, 40, 4, 5), (17, 1, 33, 2), (2, 2, 2, 2)])
+def test_moving_to_another_memory_order(rng, shape, threads, monkeypatch, loops):
+    layout = importlib.import_module("minigen.kernels.cpu.layout")
+    monkeypatch.setattr(FAMILIES["shape"], "LEAST", 2)
+    monkeypatch.setattr(layout, "LEAST", 2)
+    monkeypatch.setattr("minigen.kernels.cpu.threads.get_num_threads", lambda: threads)
+    dealt = loops(layout)
+    for x in layouts(rng.standard_normal(shape, np.float32)):
+        for y in (np.empty(shape, np.float32), np.empty((*shape[2:], *shape[:2]), np.float32).transpose(2, 3, 0, 1)):
+            layout.move(y, x)
+            np.testing.assert_array_equal(y, x)
+        assert layout.contiguous(x).flags.c_contiguous
+        np.testing.assert_array_equal(layout.contiguous(x), x)
+        for other in ((shape[0], -1), (-1,), (-1, shape[3]), shape[::-1], (*shape[:2], 1, *shape[2:])):
+            y = TWINS["reshape"](x, other)
+            np.testing.assert_array_equal(y, np.reshape(x, other))
+            assert np.shares_memory(y, x) == np.shares_memory(np.reshape(x, other), x)
+        with pytest.raises(ValueError, match="cannot reshape"):
+            TWINS["reshape"](x, (x.size + 1,))
+    assert {function for function, _ in dealt} == {layout._copy_rows, layout._transpose}
+    for x in (rng.standard_normal(shape), rng.integers(0, 9, shape)):
+        y = np.empty(shape[::-1], x.dtype).T
+        layout.move(y, x)
+        np.testing.assert_array_equal(y, x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("index", [
+    (slice(None), slice(2, None)), (slice(None), slice(1, 4)), slice(2, 3), (slice(0, 3), slice(None)),
+    (slice(None), slice(None), slice(None, -1)), (slice(None), slice(None)), (slice(1, 3), slice(1, 3)),
+    (slice(None), slice(None, None, 2)), (slice(None), slice(4, 4)), (1,), (Ellipsis, slice(1, 3)), (slice(None), None),
+])  # fmt: skip
+def test_place(rng, dtype, index, monkeypatch):
+    monkeypatch.setattr(FAMILIES["shape"], "LEAST", 1)
+    y = rng.standard_normal((3, 5, 4)).astype(dtype)
+    x = rng.standard_normal(y[index].shape).astype(dtype)
+    for u in (x, np.asfortranarray(x)):
+        placed = TWINS["place"](u, index, y.shape)
+        np.testing.assert_array_equal(placed, KERNELS["place"](x, index, y.shape))
+        assert placed.dtype == dtype
+
+
+def test_place_repeats_what_is_placed_and_refuses_what_does_not_fit(rng, monkeypatch):
+    monkeypatch.setattr(FAMILIES["shape"], "LEAST", 1)
+    x, index = rng.standard_normal((3, 1, 4), np.float32), (slice(None), slice(2, None))
+    np.testing.assert_array_equal(TWINS["place"](x, index, (3, 5, 4)), KERNELS["place"](x, index, (3, 5, 4)))
+    with pytest.raises(ValueError, match="broadcast"):
+        TWINS["place"](rng.standard_normal((3, 2, 4), np.float32), index, (3, 5, 4))
 
 
 # -- the gate of (leaky) ReLU, products -------------------------------------------------------------------------------

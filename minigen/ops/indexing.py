@@ -33,11 +33,10 @@ def scatter(x, index, shape):
         if backend.name_of(x) == "numpy" and index.size and not -shape[0] <= index.min() <= index.max() < shape[0]:
             raise ShapeError(f"scatter: expected positions below {shape[0]}, got {index.min()} to {index.max()}.")
         return kernels.scatter_rows(x, index, shape)
-    y = xp.zeros(shape, x.dtype, like=x)
     if _names_each_once(index):
-        y[index] = x
-    else:
-        kernels.add_at(y, index, x)
+        return kernels.place(x, index, shape)
+    y = xp.zeros(shape, x.dtype, like=x)
+    kernels.add_at(y, index, x)
     return y
 
 

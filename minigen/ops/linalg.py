@@ -56,7 +56,7 @@ def matmul(x, w):
 
 def _rows(x):
     """(…, k) -> (rows, k)"""
-    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _linear_gradients(g, x, weight, needs):

@@ -22,6 +22,7 @@ from numba import config, njit
 from ..reference import convolution as reference
 from . import indirect
 from .blas import FACTORS, clear, copy, gemm
+from .layout import contiguous
 from .threads import share
 
 _TILE = 1_000_000  # bytes of expanded input in a tile: within a core's second-level cache
@@ -97,7 +98,7 @@ def _ours(x, w, groups):
 
 def _channels_last(x):
     """(N, C, H, W) as contiguous (N, H, W, C): no copy where the channels are last in memory already."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    return contiguous(x.transpose(0, 2, 3, 1))
 
 
 def _taps(q, k, s):

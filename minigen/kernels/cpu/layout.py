@@ -1,4 +1,6 @@
-"""Arrays as vectors: what is done to each number alike asks only that they lie alike in memory."""
+"""How arrays lie in memory: as vectors, where what is done to each number alike asks only that they lie alike; and
+large ones that are to lie otherwise, by threads.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-__all__ = ["alike", "flat", "listed", "places", "vector"]
+from .blas import copy
+from .threads import share
+from .tile import LANES, turn
+
+__all__ = ["alike", "contiguous", "flat", "listed", "move", "places", "vector"]
+
+LEAST = 1 << 14  # numbers that are worth a thread
 
 
 def flat(x, *others, dtypes=(np.float32,)):
@@ -35,7 +43,7 @@ def alike(a, x):
     if a.dtype == x.dtype and _same_order(a, x):
         return a
     laid_out = np.empty_like(x)
-    laid_out[...] = a
+    move(laid_out, a)
     return laid_out
 
 
@@ -78,3 +86,71 @@ def vector(typing, address, first, last):
         return array._getvalue()
 
     return kind(types.intp, types.intp, types.intp), build
+
+
+# -- numbers that change places ---------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def _copy_rows(first, last, scratch, x, x_step, y, y_step, size):
+    """Rows of `size` bytes, so many bytes apart"""
+    for i in range(first, last):
+        copy(y + i * y_step, x + i * x_step, size)
+
+
+@njit(cache=True, nogil=True)
+def _transpose(first, last, scratch, x, x_step, x_row, y, rows, columns):
+    """y (…, rows, columns) = the matrices x (…, columns, rows), each transposed; a tile has LANES rows of y"""
+    blocks, y_row = (rows + LANES - 1) // LANES, 4 * columns
+    for tile in range(first, last):
+        n, i = tile // blocks, tile % blocks * LANES
+        a, b, height = x + n * x_step + 4 * i, y + (n * rows + i) * y_row, min(LANES, rows - i)
+        whole = columns // LANES * LANES if height == LANES else 0
+        for j in range(0, whole, LANES):
+            turn(a + j * x_row, x_row, b + 4 * j, y_row)
+        for j in range(whole, columns):
+            for r in range(height):
+                vector(b + r * y_row, j, j + 1)[0] = vector(a + j * x_row, r, r + 1)[0]
+
+
+def _joined(x):
+    """[(length, step in bytes)] of x's axes, neighbours joined to one where they lie like one"""
+    axes = []
+    for n, step in zip(x.shape, x.strides):
+        if n == 1:
+            continue
+        if axes and axes[-1][1] == n * step:
+            axes[-1] = (axes[-1][0] * n, step)
+        else:
+            axes.append((n, step))
+    return axes
+
+
+def move(y, x):
+    """y[...] = x, where y overlaps nothing and has no gaps"""
+    if x.size >= 2 * LEAST and x.dtype == y.dtype == np.float32 and x.shape == y.shape:
+        order = sorted(range(y.ndim), key=y.strides.__getitem__, reverse=True)
+        ordered, axes = y.transpose(order), _joined(x.transpose(order))
+        if ordered.flags.c_contiguous and axes:
+            if len(axes) <= 2 and axes[-1][1] == 4:
+                (rows, step), size = axes[0] if len(axes) == 2 else (1, 0), 4 * axes[-1][0]
+                least = -(-LEAST * rows // x.size)
+                share(_copy_rows, rows, 0, y.dtype, x.ctypes.data, step, y.ctypes.data, size, size, least=least)
+                return
+            if 2 <= len(axes) <= 3 and axes[-2][1] == 4:
+                (matrices, step), (rows, _), (columns, row) = ([(1, 0)] + axes)[-3:]
+                blocks = -(-rows // LANES)
+                least = max(1, LEAST // (LANES * columns))
+                share(_transpose, matrices * blocks, 0, y.dtype, x.ctypes.data, step, row, y.ctypes.data, rows, columns,
+                      least=least)  # fmt: skip
+                return
+    y[...] = x
+
+
+def contiguous(x):
+    """x in row-major order: itself, if it lies like that"""
+    if x.flags.c_contiguous:
+        return x
+    y = np.empty(x.shape, x.dtype)
+    move(y, x)
+    return y

@@ -14,6 +14,7 @@ from numba import njit
 
 from ..reference import product as reference
 from .blas import FACTORS, gemm, threads_of
+from .layout import contiguous
 from .reduction import sum_of_parts, sums
 from .threads import available, share
 from .tile import LANES, multiply, pack, to_line, usable
@@ -99,7 +100,7 @@ def product(x, w, bias=None):
             columns = -(-m // LANES) * LANES
             if bias is not None:
                 bias = _widened(bias[None], columns)[0]
-            return np.ascontiguousarray(product(x, _widened(w, columns), bias)[:, :m])
+            return contiguous(product(x, _widened(w, columns), bias)[:, :m])
         depth, transposed = ACROSS if x.strides[0] == 4 else ALONG, not w.flags.c_contiguous
         by_rows, tiles = n >= m, n if n >= m else m // LANES
         share(_tiles, tiles, depth * m + LANES, x.dtype, by_rows, x.ctypes.data, *x.strides,
@@ -170,7 +171,7 @@ def linear_gradients(g, x, w, needs):
     tiled = tiled and x.shape[1] % LANES == 0 and (len(g) >= PIECES * LANES if narrow else min(g.shape) >= LEAST)
     if not (tiled and needs[0] and needs[1]) or work < 2 * WORK or not OURS:
         return reference.linear_gradients(g, x, w, needs, product, sums)
-    g, m = np.ascontiguousarray(g), g.shape[1]
+    g, m = contiguous(g), g.shape[1]
     dx, dw, db = np.empty_like(x), np.empty_like(w), np.empty(m if needs[2] else 0, x.dtype)
     scratch = max(ALONG, ACROSS) * x.shape[1] + LANES
     least = math.ceil(PIECES * WORK / work)

@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from .blas import copy
 
-__all__ = ["HIGH", "LANES", "multiply", "multiply_listed", "pack", "to_line", "usable"]
+__all__ = ["HIGH", "LANES", "multiply", "multiply_listed", "pack", "to_line", "turn", "usable"]
 
 LANES = 16  # float32 numbers of a vector
 WIDE = 4 * LANES
@@ -182,7 +182,7 @@ def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
 
 
 @intrinsic
-def _turn(typing, b, b_row, to, to_row):
+def turn(typing, b, b_row, to, to_row):
     """to = bᵀ for LANES × LANES numbers; rows are so many bytes apart. Blocks of 1, 2, 4, 8 change places in turn."""
 
     def build(context, builder, signature, arguments):
@@ -226,7 +226,7 @@ def pack(b, transposed, top, bottom, left, right, to):
             whole = steps - steps % LANES
             for i in range(0, width, LANES):
                 for k in range(0, whole, LANES):
-                    _turn(start + (j + i) * row + 4 * (top + k), row, at + 4 * (k * width + i), 4 * width)
+                    turn(start + (j + i) * row + 4 * (top + k), row, at + 4 * (k * width + i), 4 * width)
             for k in range(whole, steps):
                 for i in range(width):
                     to[(j - left) * steps + k * width + i] = b[j + i, top + k]

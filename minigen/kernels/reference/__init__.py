@@ -15,10 +15,11 @@ from . import (
     product,
     recurrent,
     reduction,
+    shape,
     wavenet,
 )  # fmt: skip
 
 FAMILIES: list[ModuleType] = [
     activation, attention, convolution, elementwise, gpt, indexing, loss, normalization, optimizer, product, recurrent,
-    reduction, wavenet,
+    reduction, shape, wavenet,
 ]  # fmt: skip
