@@ -17,6 +17,8 @@ __all__ = [
     "window_spread", "window_sum",
 ]  # fmt: skip
 
+SHORT = 16  # numbers that lie one after another
+
 
 def conv2d(x, w, stride, padding, dilation, groups):
     """y[n, o, i, j] = Σ_{c,k,l} x̄[n, c, i sh + k dh, j sw + l dw] w[o, c, k, l], x̄ being x with its padding
@@ -31,17 +33,23 @@ def conv2d(x, w, stride, padding, dilation, groups):
 def conv_transpose2d(y, w, size, stride, padding, dilation, groups):
     """x̄[n, c, i sh + k dh, j sw + l dw] += Σ_o y[n, o, i, j] w[o, c, k, l]; x of the given `size` is x̄ less its padding
 
-    Each value of y paints the kernel into the output; here tap after tap, all positions at once.
+    Each value of y paints the kernel into the output; here tap after tap, all positions at once. Where a tap paints
+    few channels, one matrix product for all taps comes first.
     """
     n, co, ho, wo = y.shape
     per_group, kh, kw = w.shape[1:]
     (top, bottom), (left, right) = padding
     padded = (n, per_group * groups, size[0] + top + bottom, size[1] + left + right)
     x = _zeros(padded, y, xp.result_type(y.dtype, w.dtype))
-    rows, w = _grouped(y, groups), w.reshape(groups, co // groups, per_group, kh, kw)
+    rows, short = _grouped(y, groups), _short(kw, per_group, groups)
+    if short:
+        painted = (_matrix(w, 1)[0].T @ rows[0].T).reshape(kh, kw, per_group, n, ho, wo).swapaxes(2, 3)
+    else:
+        w = w.reshape(groups, co // groups, per_group, kh, kw)
     for k in range(kh):
         for l in range(kw):
-            _seen(x, k, l, (ho, wo), stride, dilation)[...] += _ungrouped(rows @ w[..., k, l], n, ho, wo)
+            one = painted[k, l] if short else _ungrouped(rows @ w[..., k, l], n, ho, wo)
+            _seen(x, k, l, (ho, wo), stride, dilation)[...] += one
     return x[:, :, top : top + size[0], left : left + size[1]]
 
 
@@ -122,9 +130,22 @@ def _seen(x, k, l, out, stride, dilation=(1, 1)):
     return x[:, :, top : bottom : stride[0], left : right : stride[1]]
 
 
+def _short(taps, per_group, groups):
+    """Does a row of the kernel see so few numbers that copying tap after tap is faster?"""
+    return groups == 1 and taps * per_group < SHORT
+
+
 def _columns(x, kernel, stride, padding, dilation, groups):
     """(G, N Hₒ Wₒ, kh kw C/G): for each group and position what its kernel sees. And (N, Hₒ, Wₒ)."""
     x = _padded(x, padding)
+    if _short(kernel[1], x.shape[1], groups):
+        (n, channels), (ho, wo) = x.shape[:2], _positions(x, kernel, stride, dilation)
+        columns = xp.empty((*kernel, channels, n, ho, wo), x.dtype, like=x)
+        for k in range(kernel[0]):
+            for l in range(kernel[1]):
+                columns[k, l] = _seen(x, k, l, (ho, wo), stride, dilation).swapaxes(0, 1)
+        columns = columns.reshape(1, kernel[0] * kernel[1] * channels, n * ho * wo)
+        return columns.swapaxes(1, 2), (n, ho, wo)
     span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation))
     windows = xp.lib.stride_tricks.sliding_window_view(x, span, axis=(2, 3))
     windows = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
