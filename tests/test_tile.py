@@ -8,10 +8,18 @@ import sys
 
 import numpy as np
 import pytest
+from numba import njit
 
 from minigen.kernels import KERNELS
 from minigen.kernels.cpu import product, recurrent, tile
 from minigen.kernels.reference import recurrent as reference
+
+
+@njit
+def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
+    """Only compiled code can call it."""
+    tile.multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row)
+
 
 needs_tiles = pytest.mark.skipif(not tile.usable(), reason="no vectors of 512 bits")
 
@@ -99,7 +107,7 @@ def test_nothing_beyond_the_arrays_is_touched(at_end, rng):
         c[...] = 1
         tile.pack(b, False, 0, steps, 0, columns, packed)
         addresses = [x.ctypes.data for x in (a, packed, c)]
-        tile.multiply(rows, columns, steps, addresses[0], 4 * steps, 4, *addresses[1:], 4 * columns, addresses[2],
+        multiply(rows, columns, steps, addresses[0], 4 * steps, 4, *addresses[1:], 4 * columns, addresses[2],
                       4 * columns)  # fmt: skip
         np.testing.assert_allclose(c, 1 + a.astype("f8") @ b, atol=1e-5)
         kept = packed.copy()

@@ -27,6 +27,31 @@ copy = types.ExternalFunction("memcpy", types.intp(types.intp, types.intp, types
 FACTORS = {np.dtype(dtype): np.array([0, 1], dtype) for dtype in (np.float32, np.float64)}
 
 
+# Numba compiles a function anew for each literal among its arguments, and for unsigned addresses.
+NONE, ONE, SIZE = np.int64(0), np.int64(1), np.int64(4)  # SIZE: bytes of a float32
+YES, NO = np.bool_(True), np.bool_(False)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def address(a):
+    return np.int64(a.ctypes.data)
+
+
+def compiled_once(name, function, arguments):
+    """A function of so many integers that gives one, for compiled loops. What they otherwise call is compiled again
+    into each of them, which took half of the time that the loops of a model take to compile."""
+    if config.DISABLE_JIT:
+        return function
+    kind = types.intp(*[types.intp] * arguments)
+    code = cfunc(kind, cache=True)(function)
+    _kept.append(code)
+    llvmlite.binding.add_symbol(name, code.address)
+    return types.ExternalFunction(name, kind)
+
+
+_kept: list = []  # compiled functions are gone when nobody holds them
+
+
 @njit(nogil=True, cache=True)
 def clear(to, count):
     """Set `count` bytes to zero."""
@@ -71,13 +96,12 @@ def _link() -> None:
     """Give compiled code the two functions of SciPy's library by name; another library's threads are counted as one."""
     found = _openblas(scipy.linalg.cython_blas.__file__)
     if not found and not config.DISABLE_JIT:
-        _others.extend([cfunc("intc()")(lambda: 1), cfunc("void(intc)")(lambda threads: None)])
-        found = dict(zip(("get_num_threads", "set_num_threads"), (f.address for f in _others)))
+        _kept.extend([cfunc("intc()")(lambda: 1), cfunc("void(intc)")(lambda threads: None)])
+        found = dict(zip(("get_num_threads", "set_num_threads"), (f.address for f in _kept[-2:])))
     for name, address in found.items():
         llvmlite.binding.add_symbol(f"minigen_blas_{name}", address)
 
 
-_others: list = []  # compiled functions are gone when nobody holds them
 _link()
 _get_num_threads = types.ExternalFunction("minigen_blas_get_num_threads", types.intc())
 _set_num_threads = types.ExternalFunction("minigen_blas_set_num_threads", types.void(types.intc))
@@ -86,7 +110,7 @@ _set_num_threads = types.ExternalFunction("minigen_blas_set_num_threads", types.
 @njit(nogil=True, cache=True)
 def limit(threads):
     """Have SciPy's library use so many threads. How many it used before."""
-    before = _get_num_threads()
+    before = np.int64(_get_num_threads())
     if before != threads:
         _set_num_threads(threads)
     return before

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .blas import clear, copy
+from .blas import NO, NONE, SIZE, address, clear, copy
 from .threads import share
 from .tile import HIGH, LANES, multiply_listed, pack, to_line, usable
 
@@ -106,21 +106,21 @@ def _padded(x, n0, n1, box, to):
     """The images n0 … n1 within the box, zero where that reaches beyond: their address, height and width"""
     _, h, w, c = x.shape
     top, bottom, left, right = box
-    size, source = np.int64(4), np.int64(x.ctypes.data)
+    size, source = SIZE, address(x)
     if top >= 0 and bottom <= h and left >= 0 and right <= w:
         return source + ((n0 * h + top) * w + left) * c * size, h, w
     begin, end, line = max(left, 0), min(right, w), (right - left) * c * size
-    address = to
+    at = to
     for n in range(n0, n1):
         for r in range(top, bottom):
             if 0 <= r < h:
                 before, inner = (begin - left) * c * size, (end - begin) * c * size
-                clear(address, before)
-                copy(address + before, source + ((n * h + r) * w + begin) * c * size, inner)
-                clear(address + before + inner, line - before - inner)
+                clear(at, before)
+                copy(at + before, source + ((n * h + r) * w + begin) * c * size, inner)
+                clear(at + before + inner, line - before - inner)
             else:
-                clear(address, line)
-            address += line
+                clear(at, line)
+            at += line
     return to, bottom - top, right - left
 
 
@@ -137,12 +137,12 @@ def _correlate(first, last, scratch, x, packed, out, rows, columns, geometry, bo
     c, (_, ho, wo, co) = x.shape[3], out.shape
     sh, sw, dh, dw, osh, osw = geometry
     places, size = _places(scratch, sizes), np.int64(4)
-    image, target = np.int64(scratch.ctypes.data) + places[0] * size, np.int64(out.ctypes.data)
+    image, target = address(scratch) + places[0] * size, address(out)
     seen, result, starts = _list(scratch, places, 1), _list(scratch, places, 2), _list(scratch, places, 3)
     for group in range(first, last):
         n0, n1 = group * images, min((group + 1) * images, len(x))
         source, h, w = _padded(x, n0, n1, box, image)
-        b = np.int64(packed.ctypes.data)
+        b = address(packed)
         for qw in range(len(columns)):
             kw, c0, nb, oj = columns[qw]
             for qh in range(len(rows)):
@@ -171,8 +171,8 @@ def _correlate(first, last, scratch, x, packed, out, rows, columns, geometry, bo
                     starts[run] = (t * dh * w + u * dw) * c * size
                 for run in range(0, runs, together):
                     count = min(together, runs - run)
-                    multiply_listed(m, co, count, starts[run:].ctypes.data, steps, size, seen.ctypes.data, weights,
-                                    result.ctypes.data, result.ctypes.data if run else 0)  # fmt: skip
+                    multiply_listed(m, co, count, address(starts[run:]), steps, size, address(seen), weights,
+                                    address(result), address(result) if run else NONE)  # fmt: skip
                     weights += count * steps * co * size
 
 
@@ -195,7 +195,7 @@ def _weight_grad(first, last, scratch, x, y, kh, kw, geometry, box, images, size
     c, (_, ho, wo, co) = x.shape[3], y.shape
     sh, sw, dh, dw = geometry
     places, size = _places(scratch, sizes), np.int64(4)
-    start = np.int64(scratch.ctypes.data)
+    start = address(scratch)
     image, total = start + places[0] * size, start + places[5] * size
     packed = scratch[places[1] : places[2]]
     seen, result, starts = _list(scratch, places, 2), _list(scratch, places, 3), _list(scratch, places, 4)
@@ -204,7 +204,7 @@ def _weight_grad(first, last, scratch, x, y, kh, kw, geometry, box, images, size
     for group in range(first, last):
         n0, n1 = group * images, min((group + 1) * images, len(x))
         source, h, w = _padded(x, n0, n1, box, image)
-        pack(y, False, n0 * ho * wo, n1 * ho * wo, 0, co, packed)
+        pack(y, NO, n0 * ho * wo, n1 * ho * wo, NONE, co, packed)
         m = 0
         for t in range(kh):
             for u in range(kw):
@@ -219,5 +219,5 @@ def _weight_grad(first, last, scratch, x, y, kh, kw, geometry, box, images, size
             for i in range(ho):
                 starts[runs] = (n * h + i * sh) * w * c * size
                 runs += 1
-        multiply_listed(m, co, runs, starts.ctypes.data, wo, sw * c * size, seen.ctypes.data, packed.ctypes.data,
-                        result.ctypes.data, result.ctypes.data)  # fmt: skip
+        multiply_listed(m, co, runs, address(starts), wo, sw * c * size, address(seen), address(packed),
+                        address(result), address(result))  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from ..reference import product as reference
-from .blas import FACTORS, gemm, threads_of
+from .blas import FACTORS, NO, NONE, SIZE, YES, address, gemm, threads_of
 from .layout import contiguous
 from .reduction import sum_of_parts, sums
 from .threads import available, share
@@ -52,13 +52,13 @@ def _tiles(first, last, scratch, by_rows, x, row, step, w, transposed, bias, y, 
     time; x and b, which may be 0 for none, are addresses, w is (k, m), or `transposed`"""
     n, m = y.shape
     top, bottom, left, right = (first, last, 0, m) if by_rows else (0, n, LANES * first, LANES * last)
-    x, to = x + top * row, y.ctypes.data + 4 * (top * m + left)
+    x, to = x + top * row, address(y) + 4 * (top * m + left)
     packed = scratch[to_line(scratch) :]
     for k in range(0, steps, depth):
         end = min(steps, k + depth)
         pack(w, transposed, k, end, left, right, packed)
         old, old_row = (to, 4 * m) if k else (bias + 4 * left if bias else 0, 0)
-        multiply(bottom - top, right - left, end - k, x + k * step, row, step, packed.ctypes.data, to, 4 * m, old,
+        multiply(bottom - top, right - left, end - k, x + k * step, row, step, address(packed), to, 4 * m, old,
                  old_row)  # fmt: skip
 
 
@@ -144,8 +144,8 @@ def _linear(first, last, scratch, g, x, w, dx, dw, db, along, across):
     (n, m), k, row = g.shape, x.shape[1], 4 * g.shape[1]
     by_rows = m >= k
     rows = m if by_rows else k // LANES
-    _tiles(first * n // PIECES, last * n // PIECES, scratch, True, g.ctypes.data, row, 4, w, False, 0, dx, m, along)
-    _tiles(first * rows // PIECES, last * rows // PIECES, scratch, by_rows, g.ctypes.data, 4, row, x, False, 0, dw, n,
+    _tiles(first * n // PIECES, last * n // PIECES, scratch, YES, address(g), row, SIZE, w, NO, NONE, dx, m, along)
+    _tiles(first * rows // PIECES, last * rows // PIECES, scratch, by_rows, address(g), SIZE, row, x, NO, NONE, dw, n,
            across)  # fmt: skip
     if db.size:
         _column_sums(g, first * m // PIECES, last * m // PIECES, db)
@@ -157,9 +157,9 @@ def _linear_narrow(first, last, scratch, g, x, w, dx, dws, dbs, along):
     n, m = g.shape
     for piece in range(first, last):
         top, bottom = piece * n // PIECES, (piece + 1) * n // PIECES
-        rows, at = g[top:bottom], g.ctypes.data + 4 * m * top
-        _tiles(0, bottom - top, scratch, True, at, 4 * m, 4, w, False, 0, dx[top:bottom], m, along)
-        _tiles(0, m, scratch, True, at, 4, 4 * m, x[top:bottom], False, 0, dws[piece], bottom - top, along)
+        rows, at = g[top:bottom], address(g) + 4 * m * top
+        _tiles(NONE, bottom - top, scratch, YES, at, 4 * m, SIZE, w, NO, NONE, dx[top:bottom], m, along)
+        _tiles(NONE, m, scratch, YES, at, SIZE, 4 * m, x[top:bottom], NO, NONE, dws[piece], bottom - top, along)
         if dbs.size:
             _column_sums(rows, 0, m, dbs[piece])
 

@@ -13,7 +13,7 @@ from numba import config, njit
 
 from ..reference import recurrent as reference
 from .arithmetic import EXACT, F, add_dots, add_row, clear_row, set_row, sigmoid, tanh
-from .blas import FACTORS, gemm
+from .blas import FACTORS, NO, NONE, ONE, SIZE, address, gemm
 from .layout import places
 from .product import product
 from .threads import share
@@ -77,7 +77,7 @@ def _packed(scratch, matrix, tiles):
     start = to_line(scratch)
     stop = start + matrix.size if tiles else start
     if tiles:
-        pack(matrix, False, 0, matrix.shape[0], 0, matrix.shape[1], scratch[start:stop])
+        pack(matrix, NO, NONE, matrix.shape[0], NONE, matrix.shape[1], scratch[start:stop])
     return scratch[start:stop], scratch[stop:]
 
 
@@ -86,9 +86,9 @@ def _times(rows, matrix, packed, a, a_row, c, c_row, beta, one):
     """C = A M + beta C, in tiles where M was packed; the rows of A and C have a_row and c_row numbers"""
     k, n = matrix.shape
     if packed.size:
-        multiply(rows, n, k, a, 4 * a_row, 4, packed.ctypes.data, c, 4 * c_row, c * beta, 4 * c_row * beta)
+        multiply(rows, n, k, a, 4 * a_row, SIZE, address(packed), c, 4 * c_row, c * beta, 4 * c_row * beta)
     else:
-        gemm(False, False, rows, n, k, a, a_row, matrix.ctypes.data, n, beta, c, c_row, one)
+        gemm(False, False, rows, n, k, a, a_row, address(matrix), n, beta, c, c_row, one)
 
 
 @njit(nogil=True, cache=True)
@@ -101,7 +101,7 @@ def _lstm(first, last, scratch, a, ut, tiles, h0, c0, mask, h, c, gates, one):
     for k in range(rows):
         set_row(state[k], h0[first + k])
     for t in range(h.shape[1]):
-        _times(rows, ut, packed, state.ctypes.data, size, p.ctypes.data, wide + _PAD, 0, one)
+        _times(rows, ut, packed, address(state), size, address(p), wide + _PAD, NONE, one)
         for k in range(rows):
             n = first + k
             before, row = c0[n] if t == 0 else c[n, t - 1], p[k, :wide]
@@ -170,7 +170,7 @@ def _lstm_backward(first, last, scratch, g, u, tiles, c0, mask, c, gates, dh0, d
                 _lstm_row_gradients(gates[n, t], g[n, t], before, c[n, t], dh[k], dc0[n], dz[k], size)
             set_row(gates[n, t], dz[k])
         if not mask.size:
-            _times(rows, u, packed, dz.ctypes.data, wide + _PAD, dh.ctypes.data, size, 0, one)
+            _times(rows, u, packed, address(dz), wide + _PAD, address(dh), size, NONE, one)
         else:
             for k in range(rows):
                 n = first + k
@@ -178,7 +178,7 @@ def _lstm_backward(first, last, scratch, g, u, tiles, c0, mask, c, gates, dh0, d
                     clear_row(dh[k])
                 else:
                     add_row(dh[k], g[n, t])
-            _times(rows, u, packed, dz.ctypes.data, wide + _PAD, dh.ctypes.data, size, 1, one)
+            _times(rows, u, packed, address(dz), wide + _PAD, address(dh), size, ONE, one)
 
 
 def lstm_gradients(g, g_c, u, h0, c0, mask, h, c, gates):

@@ -37,7 +37,7 @@ from numba.core.caching import NullCache
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from .blas import limit
+from .blas import ONE, address, compiled_once, limit
 
 __all__ = ["available", "share", "workspace"]
 
@@ -259,13 +259,12 @@ def _serve(box, n, places, posix):
     return n
 
 
-@njit(nogil=True, cache=True)
-def _deal(boxes, count, places, code, data):
+def _deal(boxes, threads, count, places, code, data):
     """The tiles 0 … count: some for the helper behind each box, some for this thread, which also does what is a
-    helper's while that one is still on its way. Did any fail?"""
-    threads = boxes.size + 1
+    helper's while that one is still on its way. Did any fail? `boxes` is the address of those of the helpers."""
+    before = limit(ONE)
     for i in range(1, threads):
-        box = boxes[i - 1]
+        box = _look(boxes, i - 1)
         _tell(box, FUNCTION, code)
         _tell(box, DATA, data)
         _tell(box, FIRST, i * count // threads)
@@ -277,7 +276,7 @@ def _deal(boxes, count, places, code, data):
         _wake(box)
     failed = _call(code, data, 0, count // threads, 0)
     for i in range(1, threads):
-        box = boxes[i - 1]
+        box = _look(boxes, i - 1)
         n = _look(box, ASKED)
         if _take(box, n):
             failed += _call(code, data, i * count // threads, (i + 1) * count // threads, i)
@@ -290,16 +289,17 @@ def _deal(boxes, count, places, code, data):
             else:  # there may be fewer processors than threads
                 _yield()
         failed += _look(box, FAILED)
-    return failed != 0
+    limit(before)
+    return failed
+
+
+_deal_out = compiled_once("minigen_deal", _deal, 6)
 
 
 def _dealt_out(boxes, count, places, rows, *arguments):
     """`function` stands among the globals of a copy, see `_compiled`."""
     code, data = _packed(function, rows, arguments)  # noqa: F821
-    threads = limit(1)
-    failed = _deal(boxes, count, places, code, data)
-    limit(threads)
-    return failed
+    return _deal_out(address(boxes), boxes.size + 1, count, places, code, data) != 0
 
 
 @cache

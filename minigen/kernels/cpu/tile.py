@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from .blas import copy
+from .blas import NONE, ONE, SIZE, address, compiled_once, copy
 
 __all__ = ["HIGH", "LANES", "multiply", "multiply_listed", "pack", "to_line", "turn", "usable"]
 
@@ -40,7 +40,7 @@ def usable() -> bool:
 def to_line(scratch):
     """How many float32 numbers of this memory lie before the next line of the cache: a vector that begins there does
     not lie across two."""
-    return -(np.int64(scratch.ctypes.data) // 4) % LANES
+    return -(address(scratch) // 4) % LANES
 
 
 def _tile(rows: int, columns: int):
@@ -149,14 +149,13 @@ def _width(columns):
     return WIDE if columns >= WIDE else (2 * LANES if columns >= 2 * LANES else LANES)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def multiply_listed(rows, columns, runs, starts, steps, a_step, a, b, c, old):
+def _multiply_listed(rows, columns, runs, starts, steps, a_step, a, b, c, old):
     """C = Σ A B + Old, as `_tile` says. The lists are as long as the next multiple of HIGH, and repeat the last row."""
     j = 0
     while j < columns:
         width = _width(columns - j)
         for i in range(0, 8 * rows, 48 if width == WIDE else 96):
-            old_i = old + i if old else 0
+            old_i = old + i if old else NONE
             if width == WIDE:
                 _wide(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
             elif width == LANES:
@@ -165,20 +164,27 @@ def multiply_listed(rows, columns, runs, starts, steps, a_step, a, b, c, old):
                 _half(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
         b += 4 * width * runs * steps
         j += width
+    return 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
+multiply_listed = compiled_once("minigen_multiply_listed", _multiply_listed, 10) if usable() else _multiply_listed
+
+
+def _multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
     """C = A B + Old for A (rows, steps), C (rows, columns), B as `pack` leaves it, steps ≥ 1. Old is C itself, or one
     row for all rows with old_row = 0, or nothing with old = old_row = 0."""
     lists, start = np.empty((3, BLOCK), np.int64), np.zeros(1, np.int64)
-    a_list, c_list, old_list = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
+    a_list, c_list, old_list = address(lists[0]), address(lists[1]), address(lists[2]) if old else NONE
     for top in range(0, rows, BLOCK):
         m = min(BLOCK, rows - top)
         for r in range((m + HIGH - 1) // HIGH * HIGH):
             i = top + min(r, m - 1)
             lists[0, r], lists[1, r], lists[2, r] = a + i * a_row, c + i * c_row, old + i * old_row
-        multiply_listed(m, columns, 1, start.ctypes.data, steps, a_step, a_list, b, c_list, old_list if old else 0)
+        multiply_listed(m, columns, ONE, address(start), steps, a_step, a_list, b, c_list, old_list)
+    return 0
+
+
+multiply = compiled_once("minigen_multiply", _multiply, 11) if usable() else _multiply
 
 
 @intrinsic
@@ -214,24 +220,32 @@ def turn(typing, b, b_row, to, to_row):
     return types.void(*[types.intp] * 4), build
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def pack(b, transposed, top, bottom, left, right, to):
-    """The rows top … bottom and columns left … right of B, which is b or bᵀ (`transposed`): WIDE columns after WIDE
-    columns, then what is left in narrower strips. right − left is a multiple of LANES."""
-    start, row = np.int64(b.ctypes.data), b.strides[0]
-    at, j, steps = np.int64(to.ctypes.data), left, bottom - top
+def _pack(b, row, transposed, top, bottom, left, right, to):
+    """As `pack`, for the addresses of b, whose rows are `row` bytes apart, and of `to`"""
+    j, steps = left, bottom - top
     while j < right:
         width = _width(right - j)
         if transposed:
             whole = steps - steps % LANES
             for i in range(0, width, LANES):
                 for k in range(0, whole, LANES):
-                    turn(start + (j + i) * row + 4 * (top + k), row, at + 4 * (k * width + i), 4 * width)
+                    turn(b + (j + i) * row + 4 * (top + k), row, to + 4 * (k * width + i), 4 * width)
             for k in range(whole, steps):
                 for i in range(width):
-                    to[(j - left) * steps + k * width + i] = b[j + i, top + k]
+                    copy(to + 4 * (k * width + i), b + (j + i) * row + 4 * (top + k), SIZE)
         else:
             for k in range(steps):
-                copy(at + 4 * k * width, start + (top + k) * row + 4 * j, 4 * width)
-        at += 4 * width * steps
+                copy(to + 4 * k * width, b + (top + k) * row + 4 * j, 4 * width)
+        to += 4 * width * steps
         j += width
+    return 0
+
+
+_pack_once = compiled_once("minigen_pack", _pack, 8) if usable() else _pack
+
+
+@njit(cache=True, nogil=True)
+def pack(b, transposed, top, bottom, left, right, to):
+    """The rows top … bottom and columns left … right of B, which is b or bᵀ (`transposed`): WIDE columns after WIDE
+    columns, then what is left in narrower strips. right − left is a multiple of LANES."""
+    _pack_once(address(b), b.strides[0], transposed, top, bottom, left, right, address(to))
