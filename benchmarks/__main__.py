@@ -31,7 +31,7 @@ from . import harness, machine, peers, workloads
 from .options import check_device, check_folders, check_known, listed
 from .worker import Ended, Worker
 
-QUICK = {"seconds": 0.3, "rounds": 2}
+QUICK = {"seconds": 0.3, "rounds": 1}
 FULL = {"seconds": 15.0, "rounds": 10}
 CACHES = {"numba": "NUMBA_CACHE_DIR", "cupy": "CUPY_CACHE_DIR"}
 HEAD = (
@@ -48,7 +48,7 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     help = f"{', '.join(peers.PEERS)}; none: minigen alone (default: torch, on the device torch-cuda)"
     parser.add_argument("--peer", type=listed, help=help)
     parser.add_argument("--threads", type=listed, default=[str(cores)], help="for both sides, say 1,2 (default: cores)")
-    parser.add_argument("--quick", action="store_true", help="few rounds; no cold starts")
+    parser.add_argument("--quick", action="store_true", help="few rounds, one process for all; no cold starts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows and a description of the machine")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios")
     chosen = parser.parse_args(arguments)
@@ -65,20 +65,44 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     return chosen
 
 
-def compare(name: str, library: str, peer: str | None, threads: int, rates: dict, effort: dict) -> Iterator[Any]:
+def compare(name: str, library: str, peer: str | None, threads: int, rates: dict, effort: dict,
+            kept: Kept | None = None) -> Iterator[Any]:  # fmt: skip
     """The rows of a workload with one backend and one peer, with their medians; or (part, why it was refused)."""
     try:
-        yield from _compare(name, library, peer, threads, rates, effort)
+        with ExitStack() as stack:
+            hire = kept.worker if kept else lambda *of: stack.enter_context(Worker(*of))
+            sides = [("ours", library)] + ([("peer", peer)] if peer else [])
+            both = [hire(name, side, threads) for side in sides]
+            yield from _compare(name, library, peer, threads, rates, effort, both)
     except Ended as ended:
+        if kept:
+            kept.dismiss()
         yield name, str(ended)
 
 
-def _compare(name: str, library: str, peer: str | None, threads: int, rates: dict, effort: dict) -> Iterator[Any]:
+class Kept:
+    """Processes that do one workload after the other: most of a quick run would be the imports of new ones."""
+
+    def __init__(self) -> None:
+        self.workers: dict[tuple, Worker] = {}
+
+    def worker(self, name: str, side: tuple[str, str], threads: int) -> Worker:
+        if (side, threads) in self.workers:
+            self.workers[side, threads].turn_to(name)
+        else:
+            self.workers[side, threads] = Worker(name, side, threads)
+        return self.workers[side, threads]
+
+    def dismiss(self) -> None:
+        for worker in self.workers.values():
+            worker.__exit__()
+        self.workers.clear()
+
+
+def _compare(name: str, library: str, peer: str | None, threads: int, rates: dict, effort: dict, both: list[Worker]
+) -> Iterator[Any]:  # fmt: skip
     work = workloads.find(name)
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        sides = [("ours", library)] + ([("peer", peer)] if peer else [])
-        both = [stack.enter_context(Worker(name, side, threads)) for side in sides]
+    with tempfile.TemporaryDirectory() as folder:
         parts = [worker.build(f"{folder}/weights.npz") for worker in both][0]
         for part, per in parts.items():
             try:
@@ -86,7 +110,7 @@ def _compare(name: str, library: str, peer: str | None, threads: int, rates: dic
             except harness.Refused as refused:
                 yield part, str(refused)
                 continue
-            memory = [*(worker.peak() for worker in both), (None, None)][:2]
+            memory = [*(worker.peak() if worker.fresh else (None, None) for worker in both), (None, None)][:2]
             least = harness.floor(*work.costs[part], rates)
             label = part if part == name else f"{name}: {part}"
             yield found, harness.row(label, library, peer, threads, found, memory, least)
@@ -177,6 +201,8 @@ def run(chosen: argparse.Namespace) -> int:
     refused: list[dict[str, Any]] = []
     starts: list[dict[str, Any]] = []
 
+    kept = Kept() if chosen.quick else None
+
     def save() -> None:
         """What there is so far: the whole table takes half an hour, and may be cut off."""
         if chosen.json:
@@ -187,7 +213,7 @@ def run(chosen: argparse.Namespace) -> int:
             for library in chosen.backend:
                 rates = about["rates"]["device" if library == "cupy" else threads]
                 for peer in [peer for peer in rivals if able(peer, name, library)] or [None]:
-                    for found, row in compare(name, library, peer, threads, rates, effort):
+                    for found, row in compare(name, library, peer, threads, rates, effort, kept):
                         if isinstance(row, str):
                             refused.append({"workload": found, "backend": library, "peer": peer, "why": row})
                             print(f"{found}, {library} / {peer}: refused, {row}", flush=True)
@@ -195,6 +221,8 @@ def run(chosen: argparse.Namespace) -> int:
                             rows.append(row)
                             print(line(found, row), flush=True)
                         save()
+    if kept:
+        kept.dismiss()
     print(*summary(rows), sep="\n")
     if not chosen.quick:
         print("\nseconds from the start of a process to the end of its first step")

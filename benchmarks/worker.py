@@ -3,7 +3,8 @@
     python -m benchmarks.worker WORKLOAD ours BACKEND
     python -m benchmarks.worker WORKLOAD peer NAME
 
-reads one request a line and answers each with one line of JSON. :class:`Worker` is the other end.
+reads one request a line and answers each with one line of JSON. :class:`Worker` is the other end. What a process
+imports, it imports at once, so that two do so side by side.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Worker:
     """A process to time. `side` is ("ours", backend) or ("peer", name)."""
 
     def __init__(self, workload: str, side: tuple[str, str], threads: int, **variables: str):
+        self.fresh = True  # it has done no other workload
         command = [sys.executable, "-m", "benchmarks.worker", workload, *side]
         self.name = side[1]
         self.process = subprocess.Popen(
@@ -61,6 +63,11 @@ class Worker:
     def build(self, weights: str) -> dict[str, int]:
         """Ours saves its weights there, a peer copies them. The parts, and what a step of each counts for."""
         return self.ask("build", weights)
+
+    def turn_to(self, workload: str) -> None:
+        """Build another workload next; the one before is forgotten, but what it left in the heap is not."""
+        self.fresh = False
+        self.ask("turn", workload)
 
     def losses(self, part: str, steps: int) -> list[float]:
         return self.ask("losses", part, steps)
@@ -92,13 +99,21 @@ def timed(step: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.perf_counter() - begin
 
 
-def _build(workload: str, kind: str, name: str, weights: str) -> tuple[dict, Callable, Callable]:
-    """The parts, what times a step, and what says how many bytes of the device were held, if there is one."""
+def _start(kind: str, name: str) -> Any:
+    """Import what will compute."""
     if kind == "ours":
         import minigen
-        from minigen import backend
 
         minigen.use(name)
+        return minigen.backend
+    from . import peers
+
+    return peers.load(name)
+
+
+def _build(workload: str, kind: str, name: str, weights: str) -> tuple[dict, Callable, Callable]:
+    """The parts, what times a step, and what says how many bytes of the device were held, if there is one."""
+    library = _start(kind, name)
     import numpy as np
 
     from . import peers, workloads
@@ -107,10 +122,9 @@ def _build(workload: str, kind: str, name: str, weights: str) -> tuple[dict, Cal
     if kind == "ours":
         arrays, parts = work.ours()
         np.savez(weights, *arrays)
-        return parts, backend.timed, backend.device_memory
+        return parts, library.timed, library.device_memory
     with np.load(weights) as saved:
         arrays = [saved[key] for key in saved]
-    library = peers.load(name)
     parts = work.theirs(library, arrays)
     return (parts, library.timed, library.device_memory) if peers.on_device(name) else (parts, timed, lambda: None)
 
@@ -132,11 +146,15 @@ def _peak() -> float:
 def main(workload: str, kind: str, name: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
+    _start(kind, name)
     for line in sys.stdin:
         request, *rest = json.loads(line)
         if request == "build":
             parts, measured, device_memory = _build(workload, kind, name, *rest)
             answer: Any = {part: p.per for part, p in parts.items()}
+        elif request == "turn":
+            (workload,), answer = rest, None
+            parts = part = result = None  # their memory is free
         elif request == "peak":
             held = device_memory()
             answer = _peak(), held and held / 2**20

@@ -25,8 +25,14 @@ class Fake:
     def __init__(self, name, journal, losses=(1.0, 0.9, 0.8, 0.7, 0.6), times=(0.1,)):
         self.name, self.journal, self._losses, self._times = name, journal, list(losses), itertools.cycle(times)
 
+    fresh = True
+
     def build(self, weights):
         return {"small_ops": 1}
+
+    def turn_to(self, workload):
+        self.fresh = False
+        self.journal.append(f"{self.name} turns to {workload}")
 
     def peak(self):
         return 10.0, None
@@ -103,6 +109,22 @@ def test_a_process_that_ends_costs_its_rows_only(monkeypatch, capsys):
     assert re.search(r"^small_ops +numba", printed, re.MULTILINE)
 
 
+def test_a_quick_run_keeps_its_processes(monkeypatch, tmp_path):
+    """Of the memory of one that has done other work before, nothing is said."""
+    made, journal, file = [], [], tmp_path / "out.json"
+    monkeypatch.setattr(command, "Worker", lambda name, side, _: made.append((name, *side)) or Fake("ours", journal))
+    monkeypatch.setattr(command.machine, "rates", lambda where, seconds: {"sgemm": 1e9, "copy": 1e9})
+    monkeypatch.setattr(command.workloads, "find", lambda name: Work)
+    arguments = ["--workload", "small_ops,mlp_gan", "--peer", "none", "--threads", "1", "--json", str(file)]
+    assert command.main(["--quick", *arguments]) == 0
+    assert made == [("small_ops", "ours", "numba")] and journal.count("ours turns to mlp_gan") == 1
+    assert [row["ours_mb"] for row in json.loads(file.read_text("utf-8"))["rows"]] == [10.0, None]
+
+
+class Work:
+    peers, costs = (), {"small_ops": (1.0, 1.0)}
+
+
 def test_a_row_has_the_promised_keys():
     found = harness.Comparison(harness.Timing(1.23456, 2), harness.Timing(2, 4), 0.617, 0.5)
     row = harness.row("mlp_gan", "numba", "torch", 2, found, [(100.0, None), (200.0, 30.0)], 0.5)
@@ -145,7 +167,7 @@ def rows_of(arguments, monkeypatch):
     monkeypatch.setattr(backend, "device_name", lambda: "a card")
     monkeypatch.setattr(command.peers, "missing", lambda peer: None)
     monkeypatch.setattr(command.machine, "rates", lambda where, seconds: {"sgemm": 1e9, "copy": RATE.get(where, where)})
-    note = lambda name, library, peer, threads, rates, effort: made.append((name, library, peer, rates["copy"])) or ()
+    note = lambda name, library, peer, threads, rates, *_: made.append((name, library, peer, rates["copy"])) or ()
     monkeypatch.setattr(command, "compare", note)
     monkeypatch.setattr(harness, "row", lambda *_: None)
     assert command.main(["--quick", "--threads", "3", *arguments.split()]) == 0
