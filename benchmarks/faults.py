@@ -30,6 +30,7 @@ import numpy as np
 
 from minigen.errors import ConfigError, MinigenError
 from minigen.training import checkpoint, runs
+from minigen.training.files import write_json
 from minigen.training.metrics import read_metrics
 
 from .machine import describe
@@ -220,7 +221,7 @@ def run(asked: argparse.Namespace) -> None:
             found |= hour(asked.minutes, Path(name))
             print(json.dumps({key: value for key, value in found.items() if key != "rows"}, indent=2))
     if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        write_json(asked.json, found)
 
 
 def main(arguments: list[str] | None = None) -> int:

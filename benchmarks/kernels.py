@@ -9,7 +9,6 @@ kernel includes what Python needs to launch it, which is most of it for small ar
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from minigen import backend
 from minigen.errors import MinigenError
 from minigen.kernels import KERNELS, twin
+from minigen.training.files import write_json
 
 from . import machine
 from .options import check_device, check_folders, check_known, listed
@@ -240,8 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
     if chosen.json:
         about = machine.describe() | ({"device": backend.device_name()} if "cupy" in chosen.backend else {})
-        text = json.dumps({"machine": about, "rows": found}, indent=1, ensure_ascii=False)
-        chosen.json.write_text(text + "\n", "utf-8")
+        write_json(chosen.json, {"machine": about, "rows": found})
     return 0
 
 

@@ -47,6 +47,7 @@ import numpy as np
 from minigen import backend, datasets, distributed, models
 from minigen.errors import ConfigError, MinigenError
 from minigen.training import Callback, Trainer, generators
+from minigen.training.files import write_json
 
 from . import machine
 from .options import check_folders, listed
@@ -373,7 +374,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = {"machine": machine.describe(), "note": arguments.note, "measured": found, "networks": networks}
     print(page(report))
     if arguments.out:
-        arguments.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+        write_json(arguments.out.with_suffix(".json"), report)
         arguments.out.with_suffix(".md").write_text(page(report))
         draw(report, arguments.out.with_suffix(".png"))
     return 0

@@ -70,18 +70,18 @@ def _fits(*arrays):
 
 
 def gelu(x):
-    if not _fits(x):
+    if (arrays := flat(x)) is None:
         return reference.gelu(x)
     y = np.empty_like(x)
-    share(_gelu, x.size, 0, F, x.reshape(-1), y.reshape(-1), least=LEAST // 4)
+    share(_gelu, x.size, 0, F, *arrays, *flat(y), least=LEAST // 4)
     return y
 
 
 def gelu_gradient(g, x):
-    if not _fits(g, x) or g.shape != x.shape:
+    if (arrays := flat(g, x)) is None:
         return reference.gelu_gradient(g, x)
     dx = np.empty_like(x)
-    share(_gelu_gradient, x.size, 0, F, g.reshape(-1), x.reshape(-1), dx.reshape(-1), least=LEAST // 4)
+    share(_gelu_gradient, x.size, 0, F, *arrays, *flat(dx), least=LEAST // 4)
     return dx
 
 

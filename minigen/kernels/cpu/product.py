@@ -94,13 +94,13 @@ def product(x, w, bias=None):
         return reference.product(x, w, bias)
     if bias is not None:
         bias = np.ascontiguousarray(bias, x.dtype)
+    tiled = _in_tiles(x, w)
+    if tiled and m % LANES:
+        columns = -(-m // LANES) * LANES
+        wide = product(x, _widened(w, columns), None if bias is None else _widened(bias[None], columns)[0])
+        return contiguous(wide[:, :m])
     y, least = np.empty((n, m), x.dtype), WORK / work  # least: of all rows, or columns
-    if _in_tiles(x, w):
-        if m % LANES:
-            columns = -(-m // LANES) * LANES
-            if bias is not None:
-                bias = _widened(bias[None], columns)[0]
-            return contiguous(product(x, _widened(w, columns), bias)[:, :m])
+    if tiled:
         depth, transposed = ACROSS if x.strides[0] == 4 else ALONG, not w.flags.c_contiguous
         by_rows, tiles = n >= m, n if n >= m else m // LANES
         share(_tiles, tiles, depth * m + LANES, x.dtype, by_rows, x.ctypes.data, *x.strides,

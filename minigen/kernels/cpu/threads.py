@@ -336,7 +336,7 @@ class _Helper(threading.Thread):
     def run(self) -> None:
         n = 0
         while True:
-            n = _serve(self.box, n, PLACES, POSIX)
+            n = _serve(self.box, n, PLACES and len(os.sched_getaffinity(0)) > 1, POSIX)
             if self._numbers[NEAR]:
                 self._numbers[NEAR] = 0
                 _leave(int(self._numbers[CPU]))

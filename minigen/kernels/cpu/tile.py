@@ -170,7 +170,8 @@ def _multiply_listed(rows, columns, runs, starts, steps, a_step, a, b, c, old):
 multiply_listed = compiled_once("minigen_multiply_listed", _multiply_listed, 10) if usable() else _multiply_listed
 
 
-def _multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
     """C = A B + Old for A (rows, steps), C (rows, columns), B as `pack` leaves it, steps ≥ 1. Old is C itself, or one
     row for all rows with old_row = 0, or nothing with old = old_row = 0."""
     lists, start = np.empty((3, BLOCK), np.int64), np.zeros(1, np.int64)
@@ -181,10 +182,6 @@ def _multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row)
             i = top + min(r, m - 1)
             lists[0, r], lists[1, r], lists[2, r] = a + i * a_row, c + i * c_row, old + i * old_row
         multiply_listed(m, columns, ONE, address(start), steps, a_step, a_list, b, c_list, old_list)
-    return 0
-
-
-multiply = compiled_once("minigen_multiply", _multiply, 11) if usable() else _multiply
 
 
 @intrinsic

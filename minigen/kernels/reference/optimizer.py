@@ -62,6 +62,7 @@ def scale(norm, max_norm):
 def clip_norm(gs, max_norm):
     """g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)) in place -> ‖g‖ = √(Σ g²) over all gradients together"""
     norm = xp.sqrt(sum(xp.vdot(g, g) for g in gs))
+    factor = scale(norm, max_norm)
     for g in gs:
-        g *= scale(norm, max_norm)
+        g *= factor
     return norm
