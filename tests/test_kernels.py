@@ -281,6 +281,7 @@ def test_adam_steps(rng, dtype, threads, monkeypatch, loops):
     vs = [m * m for m in ms]
     arguments = [ps, gs, ms, vs, [1 + k % 5 for k in range(len(MANY))], 1e-2, 0.9, 0.99, 1e-8]
     arguments.append([0.1 * (k % 3) for k in range(len(MANY))])
+    gs[6].flags.writeable = False
     kept, expected = copy.deepcopy(gs), [[a.astype("f8") for a in of] for of in arguments[:4]] + arguments[4:]
     parts = loops(FAMILIES["optimizer"])
     TWINS["adam_steps"](*arguments)

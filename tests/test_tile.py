@@ -147,6 +147,48 @@ def test_lstm_with_and_without_tiles(size, masked, tiles, rng, threads, monkeypa
             np.testing.assert_allclose(x, e, rtol=1e-4, atol=1e-4)
 
 
+EVERYWHERE = """
+import numpy as np
+from minigen.kernels import KERNELS, twin
+from minigen.kernels.cpu import tile
+
+draw = lambda *shape: np.random.default_rng(len(shape)).standard_normal(shape, np.float32)
+lstm = draw(9, 3, 96), draw(96, 24), draw(9, 24), draw(9, 24)
+gates = KERNELS["lstm"](*lstm, None)
+cases = {
+    "lstm": lambda: (*lstm, None),
+    "lstm_gradients": lambda: (draw(9, 3, 24), draw(9, 24), *lstm[1:], None, *(g.copy() for g in gates)),
+    "product": lambda: (draw(400, 300), draw(300, 80)),
+    "linear_gradients": lambda: (draw(900, 32), draw(900, 64), draw(32, 64), (True, True, True)),
+    "conv2d": lambda: (draw(2, 16, 9, 9), draw(32, 16, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+    "place": lambda: (draw(200, 200), (slice(None), slice(2, None)), (200, 202)),
+    "reshape": lambda: (draw(9, 70, 80).transpose(0, 2, 1), (9, -1)),
+    "adam_steps": lambda: ([draw(70)], [draw(70)], [draw(70)], [draw(70) ** 2], [3], 0.1, 0.9, 0.99, 1e-8, [0.0]),
+    "clip_norm": lambda: ([draw(70), draw(9, 9)], 1.0),
+}
+for name, arguments in cases.items():
+    ours, theirs = arguments(), arguments()
+    pairs = [(twin(name, "numba")(*ours), KERNELS[name](*theirs)), (ours[0], theirs[0])]
+    while pairs:
+        a, b = pairs.pop()
+        if isinstance(a, tuple | list):
+            pairs += zip(a, b, strict=True)
+        elif a is not None:
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3, err_msg=name)
+print(tile.usable(), len(cases))
+"""
+
+
+@pytest.mark.parametrize("environment", [
+    {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}, {"NUMBA_DISABLE_JIT": "1"},
+], ids=lambda variables: next(iter(variables)))  # fmt: skip
+def test_without_wide_vectors_and_without_a_compiler(environment, tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)} | environment
+    command = [sys.executable, "-c", EVERYWHERE]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.stdout.split() == ["False", "9"], done.stderr
+
+
 def test_other_processors_leave_products_to_blas():
     code = (
         "from minigen.kernels.cpu import product, tile; import numpy as np; x = np.ones((512, 512), np.float32);"

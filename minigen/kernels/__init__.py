@@ -19,12 +19,19 @@ from .reference import FAMILIES
 _FOLDERS = {"numba": "cpu", "cupy": "cuda"}
 
 
+def _compiles() -> bool:
+    from numba import config  # which takes a while
+
+    return not config.DISABLE_JIT
+
+
 @cache
 def twin(name: str, backend: str) -> Callable:
-    """The function that computes kernel `name` on a backend: its compiled twin, or the reference."""
+    """The function that computes kernel `name` on a backend: its compiled twin, or the reference. Where Numba is told
+    not to compile (NUMBA_DISABLE_JIT), that is the reference: the twins call functions that Python cannot."""
     reference = KERNELS[name]
     folder = _FOLDERS.get(backend)
-    if folder is None:
+    if folder is None or (backend == "numba" and not _compiles()):
         return reference
     family = reference.__module__.rsplit(".", 1)[1]
     path = f"{__name__}.{folder}.{family}"

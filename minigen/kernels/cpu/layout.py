@@ -56,10 +56,9 @@ def places(ids, count):
 
 
 @njit(cache=True)
-def _note(table, i, *vectors):
-    table[i, 0] = vectors[0].size
-    for k in range(len(vectors)):
-        table[i, k + 1] = vectors[k].ctypes.data
+def _note(table, i, k, vector):
+    table[i, 0] = vector.size
+    table[i, k] = vector.ctypes.data
 
 
 def listed(rows):
@@ -67,7 +66,8 @@ def listed(rows):
     keeps the vectors alive."""
     table = np.empty((len(rows), 1 + len(rows[0])), np.int64)
     for i, vectors in enumerate(rows):
-        _note(table, i, *vectors)
+        for k, one in enumerate(vectors, 1):
+            _note(table, i, k, one)
     return table
 
 

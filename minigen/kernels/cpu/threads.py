@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -317,8 +318,9 @@ def _leave(cpu: int) -> None:
     """Move this thread to another CPU, if there is one that it may use; later the system moves it as it likes."""
     allowed = os.sched_getaffinity(0)
     if allowed - {cpu}:
-        os.sched_setaffinity(0, allowed - {cpu})
-        os.sched_setaffinity(0, allowed)
+        with suppress(OSError):  # they may have been taken away meanwhile
+            os.sched_setaffinity(0, allowed - {cpu})
+            os.sched_setaffinity(0, allowed)
 
 
 class _Helper(threading.Thread):
@@ -394,11 +396,11 @@ def share(function: Callable, count: int, scratch: int, dtype: Any, *arguments: 
     threads = 1 if count < 2 * least or config.DISABLE_JIT else min(available(), count // least)
     if threads > 1 and not _busy.acquire(blocking=False):
         threads = 1
-    rows = workspace(threads, scratch, dtype)[:threads]
-    if config.DISABLE_JIT:
-        function(0, count, rows[0], *arguments)
-        return rows
     try:
+        rows = workspace(threads, scratch, dtype)[:threads]
+        if config.DISABLE_JIT:
+            function(0, count, rows[0], *arguments)
+            return rows
         boxes = _crew(threads - 1) if threads > 1 else _ALONE
         failed = _compiled(function)(boxes, count, PLACES, rows, *arguments)
     finally:

@@ -36,6 +36,11 @@ def usable() -> bool:
     return not config.DISABLE_JIT and "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 
 
+def _once(name, function, arguments):
+    """`compiled_once`; but where loops that could use tiles never do, they are compiled with an ordinary function."""
+    return compiled_once(name, function, arguments) if usable() else njit(cache=True, nogil=True)(function)
+
+
 @njit(cache=True, nogil=True, inline="always")
 def to_line(scratch):
     """How many float32 numbers of this memory lie before the next line of the cache: a vector that begins there does
@@ -167,7 +172,7 @@ def _multiply_listed(rows, columns, runs, starts, steps, a_step, a, b, c, old):
     return 0
 
 
-multiply_listed = compiled_once("minigen_multiply_listed", _multiply_listed, 10) if usable() else _multiply_listed
+multiply_listed = _once("minigen_multiply_listed", _multiply_listed, 10)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -238,7 +243,7 @@ def _pack(b, row, transposed, top, bottom, left, right, to):
     return 0
 
 
-_pack_once = compiled_once("minigen_pack", _pack, 8) if usable() else _pack
+_pack_once = _once("minigen_pack", _pack, 8)
 
 
 @njit(cache=True, nogil=True)

@@ -60,7 +60,7 @@ def scale(norm, max_norm):
 
 
 def clip_norm(gs, max_norm):
-    """g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)) in place -> ‖g‖ = √(Σ g²) over all gradients together"""
+    """g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)) in place -> ‖g‖ = √(Σ g²) over all gradients, which share no memory"""
     norm = xp.sqrt(sum(xp.vdot(g, g) for g in gs))
     factor = scale(norm, max_norm)
     for g in gs:
