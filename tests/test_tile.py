@@ -187,13 +187,3 @@ def test_without_wide_vectors_and_without_a_compiler(environment, tmp_path):
     command = [sys.executable, "-c", EVERYWHERE]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.stdout.split() == ["False", "9"], done.stderr
-
-
-def test_other_processors_leave_products_to_blas():
-    code = (
-        "from minigen.kernels.cpu import product, tile; import numpy as np; x = np.ones((512, 512), np.float32);"
-        "print(tile.usable(), product.product(x, x)[5, 7])"
-    )
-    environment = os.environ | {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["False", "512.0"], done.stderr
