@@ -62,7 +62,7 @@ setup(
             "rouge-score>=0.1.2",
         ],
         "oracle": ["autograd>=1.8", "torch>=2.13,<2.14"],
-        "bench": ["autograd>=1.8", "dezero>=0.0.13", "torch>=2.13,<2.14"],
+        "bench": ["autograd>=1.8", "dezero>=0.0.13", "jax>=0.10", "torch>=2.13,<2.14"],
         "metrics": ["sacrebleu>=2.4", "rouge-score>=0.1.2"],
         "lessons": [
             "furo>=2024.8.6",

@@ -1,7 +1,7 @@
 """minigen beside what one would use instead, on the same work and the same cores.
 
     python -m benchmarks [--quick] [--workload mlp_gan,dcgan] [--backend numpy,numba,cupy] [--threads 1,2]
-                         [--peer torch,torch-cuda,autograd,dezero] [--json FILE] [--plot FILE]
+                         [--peer torch,torch-cuda,autograd,dezero,jax] [--json FILE] [--plot FILE]
 
 Each row is one workload, one backend and one peer: the same architecture, initial weights, batches and optimizer. The
 losses of the first five steps must agree, or the row is refused. Then the two take turns, each in its own process.
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,28 +66,36 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     return chosen
 
 
-def compare(name: str, library: str, peer: str | None, threads: int, rates: dict, effort: dict,
-            kept: Kept | None = None) -> Iterator[Any]:  # fmt: skip
+def compare(name: str, library: str, peer: str | None, threads: int, rates: dict, effort: dict, workers: Workers
+) -> Iterator[Any]:  # fmt: skip
     """The rows of a workload with one backend and one peer, with their medians; or (part, why it was refused)."""
+    sides = [("ours", library)] + ([("peer", peer)] if peer else [])
     try:
-        with ExitStack() as stack:
-            hire = kept.worker if kept else lambda *of: stack.enter_context(Worker(*of))
-            sides = [("ours", library)] + ([("peer", peer)] if peer else [])
-            both = [hire(name, side, threads) for side in sides]
+        with workers.hired(name, sides, threads) as both:
             yield from _compare(name, library, peer, threads, rates, effort, both)
     except Ended as ended:
-        if kept:
-            kept.dismiss()
+        workers.dismiss()
         yield name, str(ended)
 
 
-class Kept:
-    """Processes that do one workload after the other: most of a quick run would be the imports of new ones."""
+class Workers:
+    """Processes, new for each workload; or kept (`keep`), to do one after the other: most of a quick run would be the
+    imports of new ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: bool) -> None:
+        self.keep = keep
         self.workers: dict[tuple, Worker] = {}
 
-    def worker(self, name: str, side: tuple[str, str], threads: int) -> Worker:
+    @contextmanager
+    def hired(self, name: str, sides: list[tuple[str, str]], threads: int) -> Iterator[list[Worker]]:
+        """One for each side, for this workload"""
+        try:
+            yield [self._worker(name, side, threads) for side in sides]
+        finally:
+            if not self.keep:
+                self.dismiss()
+
+    def _worker(self, name: str, side: tuple[str, str], threads: int) -> Worker:
         if (side, threads) in self.workers:
             self.workers[side, threads].turn_to(name)
         else:
@@ -204,7 +212,7 @@ def run(chosen: argparse.Namespace) -> int:
     refused: list[dict[str, Any]] = []
     starts: list[dict[str, Any]] = []
 
-    kept = Kept() if chosen.quick else None
+    workers = Workers(keep=chosen.quick)
 
     def save() -> None:
         """What there is so far: the whole table takes half an hour, and may be cut off."""
@@ -216,7 +224,7 @@ def run(chosen: argparse.Namespace) -> int:
             for library in chosen.backend:
                 rates = about["rates"]["device" if library == "cupy" else threads]
                 for peer in [peer for peer in rivals if able(peer, name, library)] or [None]:
-                    for found, row in compare(name, library, peer, threads, rates, effort, kept):
+                    for found, row in compare(name, library, peer, threads, rates, effort, workers):
                         if isinstance(row, str):
                             refused.append({"workload": found, "backend": library, "peer": peer, "why": row})
                             print(f"{found}, {library} / {peer}: refused, {row}", flush=True)
@@ -224,8 +232,7 @@ def run(chosen: argparse.Namespace) -> int:
                             rows.append(row)
                             print(line(found, row), flush=True)
                         save()
-    if kept:
-        kept.dismiss()
+    workers.dismiss()
     print(*summary(rows), sep="\n")
     if not chosen.quick:
         print("\nseconds from the start of a process to the end of its first step")

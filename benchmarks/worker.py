@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NPROC")
 
 
 def environment(threads: int, ours: bool) -> dict[str, str]:
     """Variables that give every library `threads` threads; they count when it is first imported.
+    JAX reads NPROC.
 
     OpenBLAS's own threads are left to minigen, as they are in use: it shares work out to threads of its own. CuPy's
     products are of float32 numbers as they are, not rounded to TF32.
@@ -111,9 +112,8 @@ def _start(kind: str, name: str) -> Any:
     return peers.load(name)
 
 
-def _build(workload: str, kind: str, name: str, weights: str) -> tuple[dict, Callable, Callable]:
+def _build(workload: str, kind: str, name: str, library: Any, weights: str) -> tuple[dict, Callable, Callable]:
     """The parts, what times a step, and what says how many bytes of the device were held, if there is one."""
-    library = _start(kind, name)
     import numpy as np
 
     from . import peers, workloads
@@ -146,11 +146,11 @@ def _peak() -> float:
 def main(workload: str, kind: str, name: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
-    _start(kind, name)
+    library = _start(kind, name)
     for line in sys.stdin:
         request, *rest = json.loads(line)
         if request == "build":
-            parts, measured, device_memory = _build(workload, kind, name, *rest)
+            parts, measured, device_memory = _build(workload, kind, name, library, *rest)
             answer: Any = {part: p.per for part, p in parts.items()}
         elif request == "turn":
             (workload,), answer = rest, None

@@ -227,7 +227,8 @@ def test_without_a_device_pytorch_is_left_out_in_a_sentence(monkeypatch):
 
 
 def test_a_step_is_timed_where_it_computes(backend_name, tmp_path):
-    parts, measured, device_memory = worker._build("small_ops", "ours", backend_name, tmp_path / "weights.npz")
+    library = worker._start("ours", backend_name)
+    parts, measured, device_memory = worker._build("small_ops", "ours", backend_name, library, tmp_path / "weights.npz")
     result, seconds = measured(parts["small_ops"].step)
     assert 0 < seconds < 100 and np.isfinite(parts["small_ops"].number(result))
     held = device_memory()
@@ -294,7 +295,10 @@ def test_each_workload_knows_the_cost_of_each_part(name):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("name, peer", [("small_ops", "torch"), ("mlp_vae", "torch"), ("mlp_vae", "autograd")])
+@pytest.mark.parametrize("name, peer", [
+    ("small_ops", "torch"), ("mlp_vae", "torch"), ("mlp_vae", "autograd"), ("conv_vae", "jax"), ("wgan_gp", "jax"),
+    ("lstm2", "jax"),
+])  # fmt: skip
 def test_peers_do_the_same_work(name, peer):
     pytest.importorskip(peer)
     same_work(name, peer)

@@ -1,7 +1,8 @@
 """The libraries that minigen is compared with, all behind the same few functions, so that a workload is written once.
 
 ``network(layers, arrays)``      a callable network with copies of the weights
-``player(network, lr, betas)``   called with an objective, a function of the network: one step of Adam, returns the loss
+``player(networks, lr, betas)``  called with an objective, a function of the networks and of data, and with the data:
+                                 one step of Adam, returns the loss
 ``tensor(array)``                a constant
 ``number(loss)``                 a Python float
 ``flat, mean, softplus, …``      what the objectives need
@@ -22,6 +23,7 @@ PEERS = {
     "torch-cuda": "torch",
     "autograd": "autograd",
     "dezero": "dezero",
+    "jax": "jax",
 }  # name on the command line -> the library
 
 

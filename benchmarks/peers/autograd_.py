@@ -58,26 +58,24 @@ class network:
         return x
 
 
-def player(nets: list[network], lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Callable[[Callable], Any]:
-    def call(objective: Callable, weights: list) -> Any:
+def player(nets: list[network], lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Callable[..., Any]:
+    def call(objective: Callable, weights: list, data: tuple) -> Any:
         rest = iter(weights)
         own = [[next(rest) for _ in net.weights] for net in nets]
-        return objective(*(lambda x, net=net, w=w: net(x, w) for net, w in zip(nets, own, strict=True)))
+        return objective(*(lambda x, net=net, w=w: net(x, w) for net, w in zip(nets, own, strict=True)), *data)
 
     return trainer([w for net in nets for w in net.weights], call, lr, betas)
 
 
-def trainer(
-    weights: list, call: Callable, lr: float, betas: tuple[float, float] = (0.9, 0.999)
-) -> Callable[[Callable], Any]:
-    """Steps of Adam on a list of arrays; `call(objective, weights)` is the loss."""
+def trainer(weights: list, call: Callable, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Callable[..., Any]:
+    """Steps of Adam on a list of arrays; `call(objective, weights, data)` is the loss."""
     b1, b2 = betas
     m, v, t = [np.zeros_like(w) for w in weights], [np.zeros_like(w) for w in weights], 0
 
-    def step(objective: Callable) -> Any:
+    def step(objective: Callable, *data: Any) -> Any:
         nonlocal t
         t += 1
-        loss, gradients = value_and_grad(lambda weights: call(objective, weights))(weights)
+        loss, gradients = value_and_grad(lambda weights: call(objective, weights, data))(weights)
         for w, g, mi, vi in zip(weights, gradients, m, v, strict=True):
             mi += (1 - b1) * (g - mi)
             vi += (1 - b2) * (g * g - vi)

@@ -74,14 +74,14 @@ class _All:
         return [p for net in self.nets for p in net.params()]
 
 
-def player(nets: list[network], lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Callable[[Callable], Any]:
+def player(nets: list[network], lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Callable[..., Any]:
     target = _All(nets)
     optimizer = optimizers.Adam(lr, *betas).setup(target)
 
-    def step(objective: Callable) -> Any:
+    def step(objective: Callable, *data: Any) -> Any:
         for p in target.params():
             p.cleargrad()
-        loss = objective(*nets)
+        loss = objective(*nets, *data)
         loss.backward()
         optimizer.update()
         return loss

@@ -79,13 +79,13 @@ def network(layers: list[Layer], arrays: Iterator[np.ndarray]) -> nn.Module:
     return net.to(memory_format=torch.channels_last) if CHANNELS_LAST else net
 
 
-def player(nets: list[nn.Module], lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Callable[[Callable], Any]:
+def player(nets: list[nn.Module], lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Callable[..., Any]:
     parameters = [p for net in nets for p in net.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas)
 
-    def step(objective: Callable) -> Any:
+    def step(objective: Callable, *data: Any) -> Any:
         optimizer.zero_grad()
-        loss = objective(*nets)
+        loss = objective(*nets, *data)
         loss.backward(inputs=parameters)
         optimizer.step()
         return loss

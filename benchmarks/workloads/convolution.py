@@ -91,4 +91,4 @@ def _costs() -> dict:
     return costs
 
 
-WORKLOADS = {"conv_layers": Workload(_ours, _theirs, _costs(), ("torch", "torch-channels-last", "dezero"))}
+WORKLOADS = {"conv_layers": Workload(_ours, _theirs, _costs(), ("torch", "torch-channels-last", "dezero", "jax"))}

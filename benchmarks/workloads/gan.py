@@ -82,12 +82,17 @@ def _game(library: ModuleType, weights: list[np.ndarray], networks: Any, lr: flo
     x, rng = _images(), np.random.default_rng(SEED)
     x = library.tensor(x[:, :, ::-1, ::-1].copy() if networks is CONVOLUTIONS else x)
 
+    def judge(d: Any, x: Any, fake: Any) -> Any:
+        return mean(softplus(-d(x))) + mean(softplus(d(fake)))
+
+    def deceive(g: Any, d: Any, z: Any) -> Any:
+        return mean(softplus(-d(g(z))))
+
     def step() -> list[Any]:
         with library.no_grad():
             fake = g(library.tensor(_noise(rng)))
-        loss_d = train_d(lambda d: mean(softplus(-d(x))) + mean(softplus(d(fake))))
-        z = library.tensor(_noise(rng))
-        return [loss_d, train_g(lambda g: mean(softplus(-d(g(z)))))]
+        loss_d = train_d(judge, x, fake)
+        return [loss_d, train_g(deceive, d, library.tensor(_noise(rng)))]
 
     return step, lambda losses: sum(map(library.number, losses))
 
@@ -98,18 +103,16 @@ def _penalised(library: ModuleType, weights: list[np.ndarray]) -> Any:
     train = library.player([f], 1e-4, (0.0, 0.9))
     x, rng = _images()[:, :, ::-1, ::-1].copy(), np.random.default_rng(SEED)
 
+    def objective(f: Any, real: Any, fake: Any, between: Any) -> Any:
+        slopes = library.slope(f, between)
+        return mean(f(fake)) - mean(f(real)) + 10 * mean((slopes - 1) ** 2)
+
     def step() -> Any:
         with library.no_grad():
             fake = g(library.tensor(_noise(rng)))
         epsilon = library.tensor(rng.random((BATCH, 1, 1, 1), dtype=np.float32))
         real = library.tensor(x)
-        between = epsilon * real + (1 - epsilon) * fake
-
-        def objective(f: Any) -> Any:
-            slopes = library.slope(f, between)
-            return mean(f(fake)) - mean(f(real)) + 10 * mean((slopes - 1) ** 2)
-
-        return train(objective)
+        return train(objective, real, fake, epsilon * real + (1 - epsilon) * fake)
 
     return step, library.number
 
@@ -143,20 +146,20 @@ WORKLOADS = {
         lambda: _ours("gan", MLP),
         lambda library, weights: _game(library, weights, MLP, 1e-3),
         _game_cost(MLP),
-        ("torch", "autograd", "dezero"),
+        ("torch", "autograd", "dezero", "jax"),
     ),
     "dcgan": _workload(
         "dcgan",
         lambda: _ours("dcgan", CONVOLUTIONS),
         lambda library, weights: _game(library, weights, CONVOLUTIONS, 8e-4),
         _game_cost(CONVOLUTIONS),
-        ("torch", "torch-channels-last", "dezero"),
+        ("torch", "torch-channels-last", "dezero", "jax"),
     ),
     "wgan_gp": _workload(
         "wgan_gp",
         lambda: _ours("wgan-gp", CONVOLUTIONS, slice(1)),
         _penalised,
         _penalty_cost(),
-        ("torch", "torch-channels-last"),
+        ("torch", "torch-channels-last", "jax"),
     ),
 }

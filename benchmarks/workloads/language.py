@@ -134,7 +134,8 @@ def _cost(part: str) -> Cost:
 
 def _workload(name: str) -> Workload:
     theirs = lambda library, weights: _theirs(library, weights, name)
-    return Workload(lambda: _ours(name), theirs, {part: _cost(part) for part in _parts(name)}, ("torch",))
+    peers = ("torch",) if name.startswith("sample") else ("torch", "jax")
+    return Workload(lambda: _ours(name), theirs, {part: _cost(part) for part in _parts(name)}, peers)
 
 
 WORKLOADS = {name: _workload(name) for name in ("char_lstm", "lstm2", "gpt", "sample_lstm", "sample_gpt")}

@@ -72,7 +72,8 @@ def _cost(name: str) -> Cost:
 
 def _workload(name: str) -> Workload:
     theirs = lambda library, weights: _theirs(library, weights, name)
-    return Workload(lambda: _ours(name), theirs, {name: _cost(name)}, ("torch",))
+    peers = ("torch", "jax") if name == "wavenet" else ("torch",)
+    return Workload(lambda: _ours(name), theirs, {name: _cost(name)}, peers)
 
 
 WORKLOADS = {name: _workload(name) for name in ("wavenet", "sample_wavenet")}

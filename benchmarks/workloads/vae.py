@@ -59,14 +59,12 @@ def _theirs(library: ModuleType, weights: list[np.ndarray], networks: Any) -> An
     x, rng = _images(), np.random.default_rng(SEED)
     x = library.tensor(x[:, :, ::-1, ::-1].copy() if networks is CONVOLUTIONS else x)
 
+    def objective(encoder: Any, decoder: Any, x: Any, noise: Any) -> Any:
+        z, kl = library.gaussian_code(encoder(x), noise)
+        return library.bernoulli_nll(decoder(z), x) + kl
+
     def step() -> Any:
-        noise = library.tensor(rng.standard_normal((BATCH, LATENT), dtype=np.float32))
-
-        def objective(encoder: Any, decoder: Any) -> Any:
-            z, kl = library.gaussian_code(encoder(x), noise)
-            return library.bernoulli_nll(decoder(z), x) + kl
-
-        return train(objective)
+        return train(objective, x, library.tensor(rng.standard_normal((BATCH, LATENT), dtype=np.float32)))
 
     return step, library.number
 
@@ -87,6 +85,6 @@ def _workload(name: str, preset: str, networks: Any, peers: tuple[str, ...]) -> 
 
 
 WORKLOADS = {
-    "mlp_vae": _workload("mlp_vae", "vae", MLP, ("torch", "autograd", "dezero")),
-    "conv_vae": _workload("conv_vae", "vae-conv", CONVOLUTIONS, ("torch", "torch-channels-last", "dezero")),
+    "mlp_vae": _workload("mlp_vae", "vae", MLP, ("torch", "autograd", "dezero", "jax")),
+    "conv_vae": _workload("conv_vae", "vae-conv", CONVOLUTIONS, ("torch", "torch-channels-last", "dezero", "jax")),
 }
