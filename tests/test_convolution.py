@@ -13,7 +13,7 @@ from minigen import backend, grad, ops, tensor
 from minigen.errors import BackendError
 from minigen.kernels import reference
 from minigen.kernels.cpu import convolution as twins
-from minigen.kernels.cpu import indirect
+from minigen.kernels.cpu import indirect, thin
 from tests.ops import convolution as loops
 
 quiet = settings(
@@ -364,6 +364,8 @@ LAYERS = {
     "transposed 5×5, stride 2": Case((9, 24, 14, 14), (5, 5), (2, 2), ((1, 2), (1, 2)), (1, 1), 1, 40, (in_order,) * 3),
     "3×3, stride 1": Case((3, 32, 15, 13), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, 33, (surrounded,) * 3),
     "to one channel": Case((5, 64, 12, 12), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1), 1, 1, (surrounded,) * 3),
+    "to two channels": Case((3, 20, 9, 21), (3, 4), (2, 1), ((0, 2), (3, 1)), (1, 2), 1, 2, (in_order,) * 3),
+    "from two, transposed": Case((3, 2, 11, 9), (4, 5), (2, 3), ((2, 1), (2, 2)), (1, 1), 1, 24, (surrounded,) * 3),
     "from one channel": Case((5, 1, 28, 28), (5, 5), (2, 2), ((1, 2), (1, 2)), (1, 1), 1, 64, (in_order,) * 3),
     "from colours": Case((2, 3, 20, 21), (4, 4), (2, 2), ((1, 1), (1, 1)), (1, 1), 1, 16, (in_order,) * 3),
     "long dilated signal": Case((2, 16, 1, 3000), (1, 2), (1, 1), ((0, 0), (64, 0)), (1, 64), 1, 32, (surrounded,) * 3),
@@ -380,7 +382,8 @@ def test_twins_on_layers(fenced, layer, dtype):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_twins_without_tiles_in_the_registers(fenced, layer, monkeypatch):
-    monkeypatch.setattr(indirect, "TILES", False)
+    for module in (indirect, thin):
+        monkeypatch.setattr(module, "TILES", False)
     agree(LAYERS[layer], np.float32)
 
 

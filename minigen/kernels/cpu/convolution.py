@@ -6,7 +6,7 @@ Everything here reads and writes (N, H, W, C) memory. A convolution is *one* cor
 
 and a transposed convolution of stride s is s × s of them with stride 1, one for each *phase*: the outputs at rows
 ≡ qh and columns ≡ qw (mod s), which only the taps k ≡ qh, l ≡ qw reach. So `_correlate` computes both, and
-`_correlate_thin` does where there are few output channels. Work is dealt to threads in *tiles*: a few images, or a
+`thin` does where there are few output channels. Work is dealt to threads in *tiles*: a few images, or a
 band of one.
 
 In a tile, `_expand` lays side by side what one row of taps sees (a contiguous run of kw C numbers), with the images
@@ -17,17 +17,16 @@ from kh times less copying than the textbook's im2col.
 from __future__ import annotations
 
 import numpy as np
-from numba import config, njit
+from numba import njit
 
 from ..reference import convolution as reference
-from . import indirect
+from . import indirect, thin
 from .blas import FACTORS, clear, copy, gemm
 from .layout import contiguous
 from .threads import share
 
 _TILE = 1_000_000  # bytes of expanded input in a tile: within a core's second-level cache
 _POSITIONS = 256  # a matrix product wants about this many rows
-_THIN = 8  # fewer channels than this are few
 _BY_ROW, _ALL, _ALL_TRANSPOSED = 0, 1, 2  # what a row of a tile's matrix holds: one row of taps, all taps, one tap
 _COPIED = 1 << 14  # weights that are worth a thread when they change places
 _ONE = np.int64(1)  # Numba would compile a function anew for a literal 1
@@ -63,7 +62,7 @@ def conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups):
     if not _ours(x, y, groups):
         return reference.conv2d_weight_grad(x, y, kernel, stride, padding, dilation, groups)
     (kh, kw), ci, co = kernel, x.shape[1], y.shape[1]
-    if co < min(ci, _THIN) and stride == (1, 1):  # exchange the roles of x and y: the kernel is turned round
+    if co < min(ci, thin.FEW) and stride == (1, 1):  # exchange the roles of x and y: the kernel is turned round
         turned = tuple((d * (k - 1) - before, 0) for k, d, (before, _) in zip(kernel, dilation, padding))
         w = conv2d_weight_grad(y, x, kernel, stride, turned, dilation, groups)
         return np.ascontiguousarray(w[:, :, ::-1, ::-1].swapaxes(0, 1))
@@ -91,9 +90,9 @@ def _added(parts, out):
 
 
 def _ours(x, w, groups):
-    """Are these arrays for the compiled loops? (NUMBA_DISABLE_JIT leaves nothing that could call BLAS by address.)"""
+    """Are these arrays for the compiled loops?"""
     same = x.dtype == w.dtype and x.dtype in FACTORS
-    return groups == 1 and same and x.size > 0 and w.size > 0 and not config.DISABLE_JIT
+    return groups == 1 and same and x.size > 0 and w.size > 0
 
 
 def _channels_last(x):
@@ -132,16 +131,13 @@ def _run(x, matrices, rows, columns, stride, dilation, out_shape, out_stride):
     if indirect.fits(x, co, rows, columns, stride, dilation):
         indirect.correlate(x, matrices, rows, columns, stride, dilation, out, out_stride)
         return out.transpose(0, 3, 1, 2)
+    if thin.fits(x, co, columns, stride):
+        thin.correlate(x, matrices, rows, columns, dilation, out, out_stride)
+        return out.transpose(0, 3, 1, 2)
     rows, columns = np.array(rows), np.array(columns)
-    geometry, one = (*stride, *dilation, *out_stride), FACTORS[x.dtype]
-    if co < min(ci, _THIN):
-        matrix = np.ascontiguousarray(matrices.transpose(1, 0, 2)).reshape(-1)
-        share(_correlate_thin, x.shape[0], x.shape[1] * x.shape[2] * taps * co, x.dtype, x.reshape(-1), x.shape, matrix,
-              taps * co, out.reshape(-1), out.shape, rows, columns, geometry, one)  # fmt: skip
-    else:
-        tiles, count, form, used = _plan(x.shape, rows, columns, co, stride, dilation, x.itemsize)
-        share(_correlate, count, used, x.dtype, x.reshape(-1), x.shape, matrices.reshape(-1), out.reshape(-1),
-              out.shape, rows, columns, geometry, tiles, form, one)  # fmt: skip
+    tiles, count, form, used = _plan(x.shape, rows, columns, co, stride, dilation, x.itemsize)
+    share(_correlate, count, used, x.dtype, x.reshape(-1), x.shape, matrices.reshape(-1), out.reshape(-1), out.shape,
+          rows, columns, (*stride, *dilation, *out_stride), tiles, form, FACTORS[x.dtype])  # fmt: skip
     return out.transpose(0, 3, 1, 2)
 
 
@@ -152,7 +148,7 @@ def _plan(shape, rows, columns, co, stride, dilation, itemsize):
     kh, na, kw, nb = int(rows[:, 0].max()), int(rows[:, 2].max()), int(columns[:, 0].max()), int(columns[:, 2].max())
     form = _BY_ROW
     if kh == 1 or kw * c < 64 or (stride[0] > 1 and dilation[0] > 1):
-        form = _ALL if c >= _THIN else _ALL_TRANSPOSED
+        form = _ALL if c >= thin.FEW else _ALL_TRANSPOSED
 
     def numbers(images, a, b):
         if form != _BY_ROW:
@@ -319,38 +315,6 @@ def _correlate(begin, end, scratch, x, shape, w, out, out_shape, rows, columns, 
                                 to = ((n * ho + oi + i * osh) * wo + oj + j * osw) * co
                                 copy(target + to * size, result, co * size)
                                 result += co * size
-
-
-@njit(nogil=True, cache=True)
-def _correlate_thin(begin, end, scratch, x, shape, w, width, out, out_shape, rows, columns, geometry, one):
-    """A correlation to few channels, images `begin` … `end`: multiply each input by all taps, then add up what each
-    output sees."""
-    _, h, wi, c = shape
-    _, ho, wo, co = out_shape
-    sh, sw, dh, dw, osh, osw = geometry
-    source, products, matrix = np.int64(x.ctypes.data), np.int64(scratch.ctypes.data), np.int64(w.ctypes.data)
-    for n in range(begin, end):
-        image = source + n * h * wi * c * one.itemsize
-        gemm(False, False, h * wi, width, c, image, c, matrix, width, 0, products, width, one)
-        first = 0
-        for qw in range(len(columns)):
-            kw, c0 = columns[qw, 0], columns[qw, 1]
-            for qh in range(len(rows)):
-                kh, r0 = rows[qh, 0], rows[qh, 1]
-                for i in range(rows[qh, 2]):
-                    for j in range(columns[qw, 2]):
-                        to = ((n * ho + rows[qh, 3] + i * osh) * wo + columns[qw, 3] + j * osw) * co
-                        for o in range(co):
-                            total = one[0]
-                            for t in range(kh):
-                                r = r0 + i * sh + t * dh
-                                if 0 <= r < h:
-                                    for u in range(kw):
-                                        v = c0 + j * sw + u * dw
-                                        if 0 <= v < wi:
-                                            total += scratch[(r * wi + v) * width + first + (t * kw + u) * co + o]
-                            out[to + o] = total
-                first += kh * kw * co
 
 
 @njit(nogil=True, cache=True)

@@ -15,7 +15,7 @@ from numba import njit
 
 from .blas import NO, NONE, SIZE, address, clear, copy
 from .threads import share
-from .tile import HIGH, LANES, multiply_listed, pack, to_line, usable
+from .tile import BEYOND, LANES, listed_product, pack, to_line, usable
 
 __all__ = ["correlate", "fits", "weight_grad"]
 
@@ -23,6 +23,7 @@ TILES = usable()
 TERMS = 512  # of a sum that is added up in one go: more would cost digits
 POSITIONS = 256  # a product wants so many rows, or steps: images are taken together
 LARGEST = 1 << 20  # numbers of an image: more leaves the cache
+_multiply = listed_product(fetch=False)  # of an image that has just been copied
 
 
 def _box(rows, columns, stride, dilation):
@@ -54,7 +55,7 @@ def _space(*counts):
 
 def _listed(rows):
     """Numbers that a list of so many addresses needs."""
-    return 2 * (rows + HIGH)
+    return 2 * (rows + BEYOND)
 
 
 @njit(nogil=True, cache=True)
@@ -126,8 +127,8 @@ def _padded(x, n0, n1, box, to):
 
 @njit(nogil=True, cache=True)
 def _repeat(list, count):
-    """Make the list as long as `multiply_listed` wants it."""
-    for k in range(count, (count + HIGH - 1) // HIGH * HIGH):
+    """Make the list as long as `_multiply` wants it."""
+    for k in range(count, count + BEYOND):
         list[k] = list[count - 1]
 
 
@@ -171,8 +172,8 @@ def _correlate(first, last, scratch, x, packed, out, rows, columns, geometry, bo
                     starts[run] = (t * dh * w + u * dw) * c * size
                 for run in range(0, runs, together):
                     count = min(together, runs - run)
-                    multiply_listed(m, co, count, address(starts[run:]), steps, size, address(seen), weights,
-                                    address(result), address(result) if run else NONE)  # fmt: skip
+                    _multiply(m, co, count, address(starts[run:]), steps, size, address(seen), weights,
+                              address(result), address(result) if run else NONE)  # fmt: skip
                     weights += count * steps * co * size
 
 
@@ -219,5 +220,5 @@ def _weight_grad(first, last, scratch, x, y, kh, kw, geometry, box, images, size
             for i in range(ho):
                 starts[runs] = (n * h + i * sh) * w * c * size
                 runs += 1
-        multiply_listed(m, co, runs, address(starts), wo, sw * c * size, address(seen), address(packed),
-                        address(result), address(result))  # fmt: skip
+        _multiply(m, co, runs, address(starts), wo, sw * c * size, address(seen), address(packed),
+                  address(result), address(result))  # fmt: skip

@@ -15,7 +15,7 @@ from .blas import copy
 from .threads import share
 from .tile import LANES, turn
 
-__all__ = ["alike", "contiguous", "flat", "listed", "move", "places", "vector"]
+__all__ = ["alike", "contiguous", "flat", "listed", "move", "places", "vector", "widened"]
 
 LEAST = 1 << 14  # numbers that are worth a thread
 
@@ -154,3 +154,10 @@ def contiguous(x):
     y = np.empty(x.shape, x.dtype)
     move(y, x)
     return y
+
+
+def widened(w, columns):
+    """w with so many columns, 0 but for its own, in its memory order"""
+    wide = np.zeros((w.shape[0], columns), w.dtype, order="C" if w.flags.c_contiguous else "F")
+    wide[:, : w.shape[1]] = w
+    return wide

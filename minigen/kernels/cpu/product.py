@@ -14,7 +14,7 @@ from numba import njit
 
 from ..reference import product as reference
 from .blas import FACTORS, NO, NONE, SIZE, YES, address, gemm, threads_of
-from .layout import contiguous
+from .layout import contiguous, widened
 from .reduction import sum_of_parts, sums
 from .threads import available, share
 from .tile import LANES, multiply, pack, to_line, usable
@@ -78,13 +78,6 @@ def _in_tiles(x, w):
     return TILES and fits and x.dtype == np.float32 and _one_piece(x) and _one_piece(w)
 
 
-def _widened(w, columns):
-    """w with so many columns, 0 but for its own, in its memory order"""
-    wide = np.zeros((w.shape[0], columns), w.dtype, order="C" if w.flags.c_contiguous else "F")
-    wide[:, : w.shape[1]] = w
-    return wide
-
-
 def product(x, w, bias=None):
     n, m, work = x.shape[0], w.shape[1], 2 * x.size * w.shape[1]
     fits = x.dtype == w.dtype and x.dtype in FACTORS and x.shape[1] == w.shape[0]
@@ -97,7 +90,7 @@ def product(x, w, bias=None):
     tiled = _in_tiles(x, w)
     if tiled and m % LANES:
         columns = -(-m // LANES) * LANES
-        wide = product(x, _widened(w, columns), None if bias is None else _widened(bias[None], columns)[0])
+        wide = product(x, widened(w, columns), None if bias is None else widened(bias[None], columns)[0])
         return contiguous(wide[:, :m])
     y, least = np.empty((n, m), x.dtype), WORK / work  # least: of all rows, or columns
     if tiled:

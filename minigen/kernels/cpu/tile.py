@@ -14,26 +14,29 @@ bounds: whoever calls keeps the arrays alive.
 
 from __future__ import annotations
 
+from types import FunctionType
+
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from .blas import NONE, ONE, SIZE, address, compiled_once, copy
 
-__all__ = ["HIGH", "LANES", "multiply", "multiply_listed", "pack", "to_line", "turn", "usable"]
+__all__ = ["BEYOND", "LANES", "listed_product", "multiply", "pack", "to_line", "turn", "usable"]
 
 LANES = 16  # float32 numbers of a vector
 WIDE = 4 * LANES
-HIGH = 12  # rows of addresses come in multiples of it: the last one is repeated
+HIGH = 12  # rows of the highest tile
+BEYOND = LANES  # addresses that a list has behind its last row, which they repeat, or those of rows to be read next
 BLOCK = 4 * HIGH  # rows of A that are read again from the cache for the next columns of B
 
 
 def usable() -> bool:
     """Does Numba compile for vectors of 512 bits here?"""
-    return not config.DISABLE_JIT and "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+    return "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 
 
 def _once(name, function, arguments):
@@ -48,11 +51,12 @@ def to_line(scratch):
     return -(address(scratch) // 4) % LANES
 
 
-def _tile(rows: int, columns: int):
+def _tile(rows: int, columns: int, fetch: bool):
     """tile(runs, starts, steps, a_step, a, b, c, old, left): C = Σ A B + Old for C (rows, columns). `a`, `c` and `old`
     are addresses of lists: of the addresses of rows. In the runs that `starts` lists, `steps` numbers of each row of A
     are multiplied, a_step apart, and packed B (runs · steps, columns). Old is added last, so that rounding grows with
-    the length of this sum alone; with old = 0 nothing is. The columns of C and Old begin `left` bytes after the row."""
+    the length of this sum alone; with old = 0 nothing is. The columns of C and Old begin `left` bytes after the row.
+    With `fetch`, the rows that list `a` has next are fetched into the cache meanwhile: A comes from memory."""
     vector, number, integer = ir.VectorType(ir.FloatType(), LANES), ir.FloatType(), ir.IntType(64)
     places = [(r, v) for r in range(rows) for v in range(columns // LANES)]
 
@@ -60,6 +64,10 @@ def _tile(rows: int, columns: int):
         runs, starts, steps, a_step, a, b, c, old, left = arguments
         fma_type = ir.FunctionType(vector, [vector] * 3)
         fma = cgutils.get_or_insert_function(builder.module, fma_type, f"llvm.fma.v{LANES}f32")
+
+        fetch_type = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
+        prefetch = cgutils.get_or_insert_function(builder.module, fetch_type, "llvm.prefetch.p0")
+        to_read_again = [ir.Constant(ir.IntType(32), n) for n in (0, 3, 1)]
 
         def constant(n):
             return ir.Constant(integer, n)
@@ -89,6 +97,7 @@ def _tile(rows: int, columns: int):
         run, loop, following, done, fetch, end = (builder.append_basic_block(f"tile.{name}") for name in names)
         a_first = listed(a, 0)  # one counter runs through A; the other rows are so much further on
         a_rows = [builder.sub(listed(a, r), a_first) for r in range(rows)]
+        coming = builder.add(a, constant(8 * rows))
         zero = ir.Constant(vector, [0.0] * LANES)
         builder.branch(run)
 
@@ -104,6 +113,9 @@ def _tile(rows: int, columns: int):
         for place in places:
             sums[place] = phi(vector, (begun[place], run))
         row_of_b = [load(b_k, constant(4 * LANES * v)) for v in range(columns // LANES)]
+        if fetch:  # of LANES rows one in turn, as LANES numbers are a line of the cache
+            ahead = load(coming, builder.mul(builder.and_(k, constant(LANES - 1)), constant(8)), kind=integer)
+            builder.call(prefetch, [pointer(ahead, builder.sub(a_k, a_first), ir.IntType(8)), *to_read_again])
         for r in range(rows):
             single = builder.insert_element(zero, load(a_k, a_rows[r], kind=number), ir.Constant(ir.IntType(32), 0))
             repeated = builder.shuffle_vector(single, single, ones)
@@ -145,48 +157,57 @@ def _tile(rows: int, columns: int):
     return tile
 
 
-_wide, _half, _narrow = _tile(6, 64), _tile(12, 32), _tile(12, 16)  # 24 sums, or 12: all that fits, with one row of B
-
-
 @njit(cache=True, nogil=True, inline="always")
 def _width(columns):
     """Of the next tile, when so many columns are left: LANES divides them."""
     return WIDE if columns >= WIDE else (2 * LANES if columns >= 2 * LANES else LANES)
 
 
-def _multiply_listed(rows, columns, runs, starts, steps, a_step, a, b, c, old):
-    """C = Σ A B + Old, as `_tile` says. The lists are as long as the next multiple of HIGH, and repeat the last row."""
+def _listed_product(rows, columns, runs, starts, steps, a_step, a, b, c, old):
+    """C = Σ A B + Old, as `_tile` says; the lists go on as BEYOND says. The three tiles stand among the globals of a
+    copy: Numba would not keep on the disk what closes over them."""
     j = 0
     while j < columns:
         width = _width(columns - j)
         for i in range(0, 8 * rows, 48 if width == WIDE else 96):
             old_i = old + i if old else NONE
             if width == WIDE:
-                _wide(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
+                wide(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)  # noqa: F821
             elif width == LANES:
-                _narrow(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
+                narrow(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)  # noqa: F821
             else:
-                _half(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
+                half(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)  # noqa: F821
         b += 4 * width * runs * steps
         j += width
     return 0
 
 
-multiply_listed = _once("minigen_multiply_listed", _multiply_listed, 10)
+def listed_product(fetch):
+    """`_listed_product` of tiles that fetch, or do not; compiled when it is asked for"""
+    # of 24 sums, or 12: with one row of B, all that fits into the registers
+    tiles = {"wide": _tile(6, 64, fetch), "half": _tile(12, 32, fetch), "narrow": _tile(12, 16, fetch)}
+    name = "fetching_product" if fetch else "plain_product"
+    product = FunctionType(_listed_product.__code__, globals() | tiles, name)
+    product.__qualname__ = name  # by which Numba keeps it
+    return _once(f"minigen_{name}", product, 10)
+
+
+_fetching_product = listed_product(fetch=True)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
     """C = A B + Old for A (rows, steps), C (rows, columns), B as `pack` leaves it, steps ≥ 1. Old is C itself, or one
     row for all rows with old_row = 0, or nothing with old = old_row = 0."""
-    lists, start = np.empty((3, BLOCK), np.int64), np.zeros(1, np.int64)
+    lists, start = np.empty((3, BLOCK + BEYOND), np.int64), np.zeros(1, np.int64)
     a_list, c_list, old_list = address(lists[0]), address(lists[1]), address(lists[2]) if old else NONE
     for top in range(0, rows, BLOCK):
         m = min(BLOCK, rows - top)
-        for r in range((m + HIGH - 1) // HIGH * HIGH):
+        for r in range(m + BEYOND):
             i = top + min(r, m - 1)
-            lists[0, r], lists[1, r], lists[2, r] = a + i * a_row, c + i * c_row, old + i * old_row
-        multiply_listed(m, columns, ONE, address(start), steps, a_step, a_list, b, c_list, old_list)
+            lists[0, r] = a + min(top + r, rows - 1) * a_row
+            lists[1, r], lists[2, r] = c + i * c_row, old + i * old_row
+        _fetching_product(m, columns, ONE, address(start), steps, a_step, a_list, b, c_list, old_list)
 
 
 @intrinsic
