@@ -248,6 +248,24 @@ def test_blas_has_one_thread_in_all_threads_of_a_loop_and_gets_its_own_back():
         limit(before)
 
 
+@njit(nogil=True)
+def end_another(first, last, scratch):
+    limit(2)
+
+
+def test_a_loop_beside_another_does_not_give_blas_what_that_one_told_it():
+    before = limit(1)
+    try:
+        with threads._busy:  # another loop runs, and ends in the middle of this one
+            share(end_another, 1, 0, F)
+        told, set_here = limit(2), limit(2)
+        if set_here == 1:
+            pytest.skip("a BLAS that needs no telling")
+        assert told == 2
+    finally:
+        limit(before)
+
+
 @pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="no clocks of threads")
 def test_idle_helpers_sleep():
     """They look for a new loop for some milliseconds of their own time, then use none."""

@@ -3,12 +3,18 @@
 Numba forgets what it compiled of a function when the function's own file changes, but not when another changes whose
 functions were compiled into it. So all of it is forgotten here when any file of this folder has changed.
 
-The first import also has NumPy align its arrays, see `memory`.
+The first import also has NumPy align its arrays, see `memory`. There is none where Numba is told not to compile: these
+functions call others that Python cannot.
 """
 
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+
+from numba import config
+
+if config.DISABLE_JIT:
+    raise ImportError("minigen.kernels.cpu is compiled code, and NUMBA_DISABLE_JIT is set: use minigen.kernels.")
 
 
 def forget_stale(folder: Path) -> None:

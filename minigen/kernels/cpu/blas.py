@@ -12,7 +12,7 @@ import ctypes
 import llvmlite.binding
 import numpy as np
 import scipy.linalg.cython_blas
-from numba import cfunc, config, njit, types
+from numba import cfunc, njit, types
 from numba.np.linalg import ensure_blas
 
 ensure_blas()
@@ -41,8 +41,6 @@ def compiled_once(name, function, arguments):
     """A function of so many integers that gives one, for compiled loops. What they otherwise call is compiled again
     into each of them, which took a sixth of the time that the loops of `gan` take to compile. Nobody would hear of what
     goes wrong in it: it takes no memory."""
-    if config.DISABLE_JIT:
-        return function
     kind = types.intp(*[types.intp] * arguments)
     code = cfunc(kind, cache=True)(function)
     _kept.append(code)
@@ -96,7 +94,7 @@ def threads_of(module: str) -> int | None:
 def _link() -> None:
     """Give compiled code the two functions of SciPy's library by name; another library's threads are counted as one."""
     found = _openblas(scipy.linalg.cython_blas.__file__)
-    if not found and not config.DISABLE_JIT:
+    if not found:
         _kept.extend([cfunc("intc()")(lambda: 1), cfunc("void(intc)")(lambda threads: None)])
         found = dict(zip(("get_num_threads", "set_num_threads"), (f.address for f in _kept[-2:])))
     for name, address in found.items():

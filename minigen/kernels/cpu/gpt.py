@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import config, njit
+from numba import njit
 
 from ..reference import gpt as reference
 from .activation import _gelu
@@ -74,7 +74,7 @@ def gpt_step(ids, past, t, eps, tokens, positions, norm1, qkv, qkv_bias, out, ou
              down_bias, norm):  # fmt: skip
     weights = (tokens, positions, norm1, qkv, qkv_bias, out, out_bias, norm2, up, up_bias, down, down_bias, norm)
     fits = all(a.dtype == F and a.flags.c_contiguous for a in (past, *weights))
-    if config.DISABLE_JIT or not fits or not places(ids, len(tokens)):
+    if not fits or not places(ids, len(tokens)):
         return reference.gpt_step(ids, past, t, eps, *weights)
     logits = np.empty((len(ids), len(tokens)), F)
     scratch = 5 * tokens.shape[1] + 2 * up.shape[1] + past.shape[4]

@@ -14,13 +14,13 @@ import ctypes
 import sys
 
 import numpy as np
-from numba import cfunc, config, types
+from numba import cfunc, types
 
 __all__ = ["align"]
 
 LINE = 64  # bytes
 LARGE = 1 << 14  # bytes, from which an array is aligned
-KNOWN = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version") and not config.DISABLE_JIT
+KNOWN = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")
 SET_HANDLER, GET_HANDLER = 304, 305  # places in NumPy's table of functions, the same in all its versions since 1.22
 
 _malloc = types.ExternalFunction("malloc", types.uintp(types.uintp))

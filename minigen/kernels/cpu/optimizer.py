@@ -13,12 +13,11 @@ from numba import njit
 
 from ..reference import optimizer as reference
 from .arithmetic import F
-from .layout import alike, flat, listed, vector
+from .layout import LEAST, alike, flat, listed, vector
 from .threads import share
 
 __all__ = ["adam_step", "adam_steps", "clip_norm", "rmsprop_step"]
 
-LEAST = 1 << 14  # numbers that are worth a thread
 BLOCK = 1 << 12  # numbers whose squares are added up in float32
 
 

@@ -9,12 +9,10 @@ from numba import njit
 
 from ..reference import shape as reference
 from .blas import clear, copy
-from .layout import contiguous
+from .layout import LEAST, contiguous
 from .threads import share
 
 __all__ = ["place", "reshape"]
-
-LEAST = 1 << 14  # numbers that are worth a thread
 
 
 def reshape(x, shape):

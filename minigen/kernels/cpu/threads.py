@@ -32,7 +32,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import config, jit, njit, types
+from numba import jit, njit, types
 from numba.core import cgutils
 from numba.core.caching import NullCache
 from numba.extending import intrinsic
@@ -49,7 +49,7 @@ get_num_threads = ctypes.PYFUNCTYPE(ctypes.c_int)(llvmlite.binding.address_of_sy
 
 PATIENCE = 60_000  # looks, some 2 ms: longer than what lies between two loops of a training step
 POSIX = os.name == "posix"
-PLACES = sys.platform == "linux" and not config.DISABLE_JIT
+PLACES = sys.platform == "linux"
 
 # What stands in the memory between a helper and its caller. Each side writes to lines of the cache of its own, but for
 # TAKEN, the number of the last loop that one of the two has taken on.
@@ -260,10 +260,11 @@ def _serve(box, n, places, posix):
     return n
 
 
-def _deal(boxes, threads, count, places, code, data):
+def _deal(boxes, threads, count, places, alone, code, data):
     """The tiles 0 … count: some for the helper behind each box, some for this thread, which also does what is a
-    helper's while that one is still on its way. Did any fail? `boxes` is the address of those of the helpers."""
-    before = limit(ONE)
+    helper's while that one is still on its way. Did any fail? `boxes` is the address of those of the helpers. `alone`:
+    another loop has the helpers, and gives BLAS its threads back."""
+    before = ONE if alone else limit(ONE)
     for i in range(1, threads):
         box = _look(boxes, i - 1)
         _tell(box, FUNCTION, code)
@@ -290,17 +291,18 @@ def _deal(boxes, threads, count, places, code, data):
             else:  # there may be fewer processors than threads
                 _yield()
         failed += _look(box, FAILED)
-    limit(before)
+    if not alone:
+        limit(before)
     return failed
 
 
-_deal_out = compiled_once("minigen_deal", _deal, 6)
+_deal_out = compiled_once("minigen_deal", _deal, 7)
 
 
-def _dealt_out(boxes, count, places, rows, *arguments):
+def _dealt_out(boxes, count, places, alone, rows, *arguments):
     """`function` stands among the globals of a copy, see `_compiled`."""
     code, data = _packed(function, rows, arguments)  # noqa: F821
-    return _deal_out(address(boxes), boxes.size + 1, count, places, code, data) != 0
+    return _deal_out(address(boxes), boxes.size + 1, count, places, alone, code, data) != 0
 
 
 @cache
@@ -348,7 +350,7 @@ class _Helper(threading.Thread):
 
 _local = threading.local()
 _helpers: list[_Helper] = []
-_ALONE = np.empty(0, np.int64)  # no boxes
+_NOBODY = np.empty(0, np.int64)  # no boxes
 _busy = threading.Lock()  # one loop at a time has the helpers; another does without
 
 
@@ -393,18 +395,14 @@ def share(function: Callable, count: int, scratch: int, dtype: Any, *arguments: 
     than `least` tiles, unless there are fewer. Returns the scratch memory, one row per thread that took part. BLAS has
     one thread meanwhile.
     """
-    threads = 1 if count < 2 * least or config.DISABLE_JIT else min(available(), count // least)
-    if threads > 1 and not _busy.acquire(blocking=False):
-        threads = 1
+    alone = not _busy.acquire(blocking=False)
     try:
+        threads = 1 if alone or count < 2 * least else min(available(), count // least)
         rows = workspace(threads, scratch, dtype)[:threads]
-        if config.DISABLE_JIT:
-            function(0, count, rows[0], *arguments)
-            return rows
-        boxes = _crew(threads - 1) if threads > 1 else _ALONE
-        failed = _compiled(function)(boxes, count, PLACES, rows, *arguments)
+        boxes = _crew(threads - 1) if threads > 1 else _NOBODY
+        failed = _compiled(function)(boxes, count, PLACES, alone, rows, *arguments)
     finally:
-        if threads > 1:
+        if not alone:
             _busy.release()
     if failed:
         raise MemoryError(f"{function.__name__}: a compiled loop failed, which only a lack of memory can make it do.")

@@ -6,7 +6,7 @@ Only float32, as everywhere in the compiled loops.
 from __future__ import annotations
 
 import numpy as np
-from numba import config, njit
+from numba import njit
 
 from ..reference import wavenet as reference
 from .arithmetic import EXACT, F, add_times, exp, largest, set_row, sigmoid, tanh
@@ -94,7 +94,7 @@ def _sounds(first, last, scratch, u, codes, queues, t, temperature, dilations, e
 def wavenet_draw(u, codes, queues, t, temperature, dilations, embedding, filters, conditions, residuals,
                  residual_bias, skips, skip_bias, head):  # fmt: skip
     weights = (embedding, filters, conditions, residuals, residual_bias, skips, skip_bias, *head)
-    if config.DISABLE_JIT or any(x.dtype != F or not x.flags.c_contiguous for x in (u, queues, *weights)):
+    if any(x.dtype != F or not x.flags.c_contiguous for x in (u, queues, *weights)):
         return reference.wavenet_draw(u, codes, queues, t, temperature, dilations, embedding, filters, conditions,
                                       residuals, residual_bias, skips, skip_bias, head)  # fmt: skip
     drawn, nll = np.empty(u.shape, np.uint8), np.empty(u.shape, F)
