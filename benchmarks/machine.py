@@ -20,7 +20,7 @@ from .worker import ROOT, environment, timed
 
 
 def describe() -> dict[str, Any]:
-    packages = ("numpy", "numba", "scipy", "cupy-cuda12x", "cupy-cuda13x", "torch", "autograd", "dezero")
+    packages = ("numpy", "numba", "scipy", "cupy-cuda12x", "cupy-cuda13x", "torch", "autograd", "dezero", "jax")
     versions = {}
     for name in packages:
         try:

@@ -393,7 +393,7 @@ def share(function: Callable, count: int, scratch: int, dtype: Any, *arguments: 
 
     `function` is compiled, gives nothing back and lets nothing go wrong but for lack of memory. No thread gets less
     than `least` tiles, unless there are fewer. Returns the scratch memory, one row per thread that took part. BLAS has
-    one thread meanwhile.
+    one thread meanwhile; beside another loop, as many as that one leaves it.
     """
     alone = not _busy.acquire(blocking=False)
     try:
