@@ -125,8 +125,7 @@ def _matrices(w, taps, transpose):
 
 def _run(x, matrices, rows, columns, stride, dilation, out_shape, out_stride):
     """out = the correlations of x for all phases: each of `rows` with each of `columns`."""
-    taps, ci, co = matrices.shape
-    x = _channels_last(x)
+    x, co = _channels_last(x), matrices.shape[2]
     out = np.empty((x.shape[0], *out_shape), x.dtype)
     if indirect.fits(x, co, rows, columns, stride, dilation):
         indirect.correlate(x, matrices, rows, columns, stride, dilation, out, out_stride)

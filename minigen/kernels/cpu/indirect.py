@@ -15,7 +15,7 @@ from numba import njit
 
 from .blas import NO, NONE, SIZE, address, clear, copy
 from .threads import share
-from .tile import BEYOND, LANES, listed_product, pack, to_line, usable
+from .tile import BEYOND, LANES, multiply_listed, pack, to_line, usable
 
 __all__ = ["correlate", "fits", "weight_grad"]
 
@@ -23,7 +23,6 @@ TILES = usable()
 TERMS = 512  # of a sum that is added up in one go: more would cost digits
 POSITIONS = 256  # a product wants so many rows, or steps: images are taken together
 LARGEST = 1 << 20  # numbers of an image: more leaves the cache
-_multiply = listed_product(fetch=False)  # of an image that has just been copied
 
 
 def _box(rows, columns, stride, dilation):
@@ -127,7 +126,7 @@ def _padded(x, n0, n1, box, to):
 
 @njit(nogil=True, cache=True)
 def _repeat(list, count):
-    """Make the list as long as `_multiply` wants it."""
+    """Make the list as long as `multiply_listed` wants it."""
     for k in range(count, count + BEYOND):
         list[k] = list[count - 1]
 
@@ -172,8 +171,8 @@ def _correlate(first, last, scratch, x, packed, out, rows, columns, geometry, bo
                     starts[run] = (t * dh * w + u * dw) * c * size
                 for run in range(0, runs, together):
                     count = min(together, runs - run)
-                    _multiply(m, co, count, address(starts[run:]), steps, size, address(seen), weights,
-                              address(result), address(result) if run else NONE)  # fmt: skip
+                    multiply_listed(m, co, count, address(starts[run:]), steps, size, address(seen), weights,
+                                    address(result), address(result) if run else NONE)  # fmt: skip
                     weights += count * steps * co * size
 
 
@@ -220,5 +219,5 @@ def _weight_grad(first, last, scratch, x, y, kh, kw, geometry, box, images, size
             for i in range(ho):
                 starts[runs] = (n * h + i * sh) * w * c * size
                 runs += 1
-        _multiply(m, co, runs, address(starts), wo, sw * c * size, address(seen), address(packed),
-                  address(result), address(result))  # fmt: skip
+        multiply_listed(m, co, runs, address(starts), wo, sw * c * size, address(seen), address(packed),
+                        address(result), address(result))  # fmt: skip

@@ -14,8 +14,6 @@ bounds: whoever calls keeps the arrays alive.
 
 from __future__ import annotations
 
-from types import FunctionType
-
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
@@ -25,7 +23,7 @@ from numba.extending import intrinsic
 
 from .blas import NONE, ONE, SIZE, address, compiled_once, copy
 
-__all__ = ["BEYOND", "LANES", "listed_product", "multiply", "pack", "to_line", "turn", "usable"]
+__all__ = ["BEYOND", "LANES", "multiply", "multiply_listed", "pack", "to_line", "turn", "usable"]
 
 LANES = 16  # float32 numbers of a vector
 WIDE = 4 * LANES
@@ -51,12 +49,12 @@ def to_line(scratch):
     return -(address(scratch) // 4) % LANES
 
 
-def _tile(rows: int, columns: int, fetch: bool):
+def _tile(rows: int, columns: int):
     """tile(runs, starts, steps, a_step, a, b, c, old, left): C = Σ A B + Old for C (rows, columns). `a`, `c` and `old`
     are addresses of lists: of the addresses of rows. In the runs that `starts` lists, `steps` numbers of each row of A
     are multiplied, a_step apart, and packed B (runs · steps, columns). Old is added last, so that rounding grows with
     the length of this sum alone; with old = 0 nothing is. The columns of C and Old begin `left` bytes after the row.
-    With `fetch`, the rows that list `a` has next are fetched into the cache meanwhile: A comes from memory."""
+    The rows that list `a` has next are fetched into the cache meanwhile."""
     vector, number, integer = ir.VectorType(ir.FloatType(), LANES), ir.FloatType(), ir.IntType(64)
     places = [(r, v) for r in range(rows) for v in range(columns // LANES)]
 
@@ -113,9 +111,9 @@ def _tile(rows: int, columns: int, fetch: bool):
         for place in places:
             sums[place] = phi(vector, (begun[place], run))
         row_of_b = [load(b_k, constant(4 * LANES * v)) for v in range(columns // LANES)]
-        if fetch:  # of LANES rows one in turn, as LANES numbers are a line of the cache
-            ahead = load(coming, builder.mul(builder.and_(k, constant(LANES - 1)), constant(8)), kind=integer)
-            builder.call(prefetch, [pointer(ahead, builder.sub(a_k, a_first), ir.IntType(8)), *to_read_again])
+        # of LANES rows one in turn, as LANES numbers are a line of the cache
+        ahead = load(coming, builder.mul(builder.and_(k, constant(LANES - 1)), constant(8)), kind=integer)
+        builder.call(prefetch, [pointer(ahead, builder.sub(a_k, a_first), ir.IntType(8)), *to_read_again])
         for r in range(rows):
             single = builder.insert_element(zero, load(a_k, a_rows[r], kind=number), ir.Constant(ir.IntType(32), 0))
             repeated = builder.shuffle_vector(single, single, ones)
@@ -157,42 +155,34 @@ def _tile(rows: int, columns: int, fetch: bool):
     return tile
 
 
+_wide, _half, _narrow = _tile(6, 64), _tile(12, 32), _tile(12, 16)  # 24 sums, or 12: all that fits, with one row of B
+
+
 @njit(cache=True, nogil=True, inline="always")
 def _width(columns):
     """Of the next tile, when so many columns are left: LANES divides them."""
     return WIDE if columns >= WIDE else (2 * LANES if columns >= 2 * LANES else LANES)
 
 
-def _listed_product(rows, columns, runs, starts, steps, a_step, a, b, c, old):
-    """C = Σ A B + Old, as `_tile` says; the lists go on as BEYOND says. The three tiles stand among the globals of a
-    copy: Numba would not keep on the disk what closes over them."""
+def _multiply_listed(rows, columns, runs, starts, steps, a_step, a, b, c, old):
+    """C = Σ A B + Old, as `_tile` says; the lists go on as BEYOND says."""
     j = 0
     while j < columns:
         width = _width(columns - j)
         for i in range(0, 8 * rows, 48 if width == WIDE else 96):
             old_i = old + i if old else NONE
             if width == WIDE:
-                wide(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)  # noqa: F821
+                _wide(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
             elif width == LANES:
-                narrow(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)  # noqa: F821
+                _narrow(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
             else:
-                half(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)  # noqa: F821
+                _half(runs, starts, steps, a_step, a + i, b, c + i, old_i, 4 * j)
         b += 4 * width * runs * steps
         j += width
     return 0
 
 
-def listed_product(fetch):
-    """`_listed_product` of tiles that fetch, or do not; compiled when it is asked for"""
-    # of 24 sums, or 12: with one row of B, all that fits into the registers
-    tiles = {"wide": _tile(6, 64, fetch), "half": _tile(12, 32, fetch), "narrow": _tile(12, 16, fetch)}
-    name = "fetching_product" if fetch else "plain_product"
-    product = FunctionType(_listed_product.__code__, globals() | tiles, name)
-    product.__qualname__ = name  # by which Numba keeps it
-    return _once(f"minigen_{name}", product, 10)
-
-
-_fetching_product = listed_product(fetch=True)
+multiply_listed = _once("minigen_multiply_listed", _multiply_listed, 10)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -207,7 +197,7 @@ def multiply(rows, columns, steps, a, a_row, a_step, b, c, c_row, old, old_row):
             i = top + min(r, m - 1)
             lists[0, r] = a + min(top + r, rows - 1) * a_row
             lists[1, r], lists[2, r] = c + i * c_row, old + i * old_row
-        _fetching_product(m, columns, ONE, address(start), steps, a_step, a_list, b, c_list, old_list)
+        multiply_listed(m, columns, ONE, address(start), steps, a_step, a_list, b, c_list, old_list)
 
 
 @intrinsic
